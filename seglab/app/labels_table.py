@@ -1,0 +1,36 @@
+"""Accepted objects as a table: what exporters and other GIS tools read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import geopandas as gpd
+
+from seglab.app.state import LabelledObject
+from seglab.core.grid import Grid
+
+
+def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFrame:
+    """One row per object, in the grid's CRS (pixel coordinates where it has none).
+
+    Args:
+        objects: in order.
+        grid: of the scene.
+
+    Returns:
+        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), geometry.
+    """
+    columns = {
+        "id": [o.id for o in objects],
+        "class": [o.class_name for o in objects],
+        "prompts": [json.dumps(o.prompts.to_json()) for o in objects],
+        "round": [o.round for o in objects],
+        "iou": [o.iou for o in objects],
+        "author": [o.author for o in objects],
+        "time": [o.time for o in objects],
+    }
+    outlines = [o.geometry for o in objects]
+    if grid.crs is not None:
+        outlines = [grid.geometry_from_pixel(outline, grid.crs) for outline in outlines]
+    return gpd.GeoDataFrame(columns, geometry=outlines, crs=grid.crs)

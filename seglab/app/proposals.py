@@ -1,0 +1,186 @@
+"""The object being prompted for: its prompts, the window to look at, and the candidate masks the model sees there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from shapely.geometry.base import BaseGeometry
+
+from seglab.core.masks import polygons_of
+from seglab.core.prompts import Prompts
+from seglab.core.windows import Window, lattice_window
+from seglab.encoding.encoder import WindowEncoder
+from seglab.errors import NoMaskError
+from seglab.models.device import compute
+from seglab.models.prompt_arrays import encode_prompts
+
+FILL = 0.8
+"""Prompts may span this share of a window; beyond it a coarser window is taken."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate mask of the object that is being prompted for."""
+
+    array: np.ndarray
+    """(window.height, window.width) bool."""
+    window: Window
+    """Where, in scene pixels."""
+    iou: float
+    """The model's own estimate of the mask's IoU, 0 to 1."""
+    scene_shape: tuple[int, int]
+    """(rows, cols) of the scene."""
+    logits: torch.Tensor
+    """(m, m) the decoder's own resolution; fed back to it with the next click."""
+
+    def full(self) -> np.ndarray:
+        """The mask at the size of the scene, bool."""
+        scene = np.zeros(self.scene_shape, dtype=bool)
+        inside, place = self.window.overlap(self.scene_shape)
+        scene[place] = self.array[inside]
+        return scene
+
+    @property
+    def polygon(self) -> BaseGeometry:
+        """The mask's outline on pixel edges, scene pixels (MultiPolygon)."""
+        return polygons_of(self.array, self.window.col, self.window.row)
+
+    @property
+    def area_px(self) -> int:
+        """Scene pixels in the mask."""
+        return int(self.array.sum())
+
+
+def window_for(prompts: Prompts, current: Window | None, size: int, scale: int, shape: tuple[int, int]) -> Window:
+    """The window to look at for prompts: the current one while it holds them all, else one that does.
+
+    Args:
+        prompts: not empty.
+        current: the window of the object so far.
+        size: side of the model's input, model pixels.
+        scale: the finest scale to use, scene pixels per model pixel.
+        shape: (rows, cols) of the scene.
+    """
+    cols = [p.col for p in prompts.points]
+    rows = [p.row for p in prompts.points]
+    if prompts.box is not None:
+        cols += [prompts.box.left, prompts.box.right]
+        rows += [prompts.box.top, prompts.box.bottom]
+    if current is not None and all(_holds(current, c, r) for c, r in zip(cols, rows, strict=True)):
+        return current
+    span = max(max(cols) - min(cols), max(rows) - min(rows))
+    middle = (max(cols) + min(cols)) / 2, (max(rows) + min(rows)) / 2
+    while span > FILL * size * scale and size * scale < max(shape):
+        scale *= 2
+    while True:
+        window = lattice_window(*middle, size, scale, shape)
+        if all(_holds(window, c, r) for c, r in zip(cols, rows, strict=True)) or size * scale >= max(shape):
+            return window
+        scale *= 2
+
+
+def _holds(window: Window, col: float, row: float) -> bool:
+    """Contains, with the far edge counted in: a box may end where the window does."""
+    return (
+        window.col <= col <= window.col + window.width and window.row <= row <= window.row + window.height
+    )
+
+
+def propose(
+    encoder: WindowEncoder, prompts: Prompts, window: Window, previous: torch.Tensor | None
+) -> tuple[Proposal, ...]:
+    """The model's candidate masks for prompts, best predicted IoU first.
+
+    Args:
+        encoder: the model and its cache.
+        prompts: not empty, inside the window.
+        window: where to look.
+        previous: (m, m) logits of the mask that the last prompt corrects, or None.
+    """
+    model = encoder.model
+    arrays = encode_prompts(*prompts.in_model(window))
+    with torch.inference_mode(), compute(model.device):
+        embedding = encoder.embedding(window)
+        logits, ious = model.decode(
+            embedding,
+            torch.from_numpy(arrays.coords).to(model.device),
+            torch.from_numpy(arrays.labels).to(model.device),
+            None if previous is None else previous[None, None].to(model.device),
+        )
+        logits = logits.float()
+        full = torch.nn.functional.interpolate(logits, window.shape, mode="bilinear", align_corners=False)
+        masks = (full[0] > 0).cpu().numpy()
+    shape = (encoder.scene.grid.height, encoder.scene.grid.width)
+    inside = np.zeros(window.shape, dtype=bool)
+    inside[window.overlap(shape)[0]] = True
+    order = ious[0].float().argsort(descending=True).tolist()
+    return tuple(
+        Proposal(masks[i] & inside, window, float(ious[0, i].clamp(0, 1)), shape, logits[0, i].cpu())
+        for i in order
+    )
+
+
+class Draft:
+    """The object that is not accepted yet. Not thread-safe: the session calls it under its lock."""
+
+    def __init__(self) -> None:
+        self._history = [Prompts()]
+        self._candidates: tuple[Proposal, ...] = ()
+        self._chosen = 0
+
+    @property
+    def prompts(self) -> Prompts:
+        """What has been clicked so far."""
+        return self._history[-1]
+
+    @property
+    def candidates(self) -> tuple[Proposal, ...]:
+        """The candidate masks, best predicted IoU first."""
+        return self._candidates
+
+    @property
+    def mask(self) -> Proposal | None:
+        """The chosen candidate."""
+        return self._candidates[self._chosen] if self._candidates else None
+
+    def prompt(self, encoder: WindowEncoder, prompts: Prompts, scale: int) -> Proposal:
+        """Ask the model for masks for the prompts so far and one more.
+
+        Args:
+            encoder: the model.
+            prompts: all of them.
+            scale: the finest scale for a new object, scene pixels per model pixel.
+        """
+        current = self.mask
+        window = None if current is None else current.window
+        shape = (encoder.scene.grid.height, encoder.scene.grid.width)
+        wanted = window_for(prompts, window, encoder.model.spec.image_size, scale, shape)
+        previous = current.logits if current is not None and wanted == window else None
+        self._candidates = propose(encoder, prompts, wanted, previous)
+        self._chosen = 0
+        self._history.append(prompts)
+        return self._candidates[0]
+
+    def step_back(self, encoder: WindowEncoder, scale: int) -> None:
+        """Take the last prompt back and ask again with the others, from the first on."""
+        replay = self._history[1:-1]
+        self.clear()
+        for prompts in replay:
+            self.prompt(encoder, prompts, scale)
+
+    def choose(self, index: int) -> Proposal:
+        """Take another of the candidates.
+
+        Raises:
+            NoMaskError: there is no such candidate.
+        """
+        if not 0 <= index < len(self._candidates):
+            raise NoMaskError(f"there is no candidate {index}; click an object first, then choose 0 to 2")
+        self._chosen = index
+        return self._candidates[index]
+
+    def clear(self) -> None:
+        """Forget the object."""
+        self._history, self._candidates, self._chosen = [Prompts()], (), 0

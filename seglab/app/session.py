@@ -1,0 +1,510 @@
+"""LabelSession: the whole product without a browser."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from seglab import jobs
+from seglab.active.suggest import Suggestion
+from seglab.app.labels_table import labels_table
+from seglab.app.mapping import mapped_classes, new_map_path, suggest_windows
+from seglab.app.proposals import Draft, Proposal
+from seglab.app.rounds import CurrentModel, Round, labels_of, restore, train, trained_prompts
+from seglab.app.state import LabelledObject, State, accept_data, next_colour, polygons_only, reduce, title
+from seglab.core.grid import Grid
+from seglab.core.prompts import Box, Point, Prompts
+from seglab.core.raster import Scene
+from seglab.encoding.encoder import WindowEncoder
+from seglab.errors import (
+    JobRunningError,
+    NoLabelsError,
+    NoMaskError,
+    NothingToUndoError,
+    OutsideSceneError,
+    UnknownClassError,
+    UnknownRoundError,
+)
+from seglab.export import export_labels
+from seglab.inference.sweep import MappedClass, Prediction, predict_scene
+from seglab.models.sam import AdaptedSam
+from seglab.store.cache import ArrayCache
+from seglab.store.project import Project
+from seglab.training.loop import RoundConfig
+from seglab.training.samples import Labels
+
+CACHE_BYTES = 256 * 2**20
+"""Budget of the in-memory embedding cache: about 200 windows of the embedded model."""
+Listener = Callable[["LabelSession", str], None]
+
+
+class LabelSession:
+    """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
+
+    Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
+
+    Args:
+        scene: the open scene.
+        project: where everything is kept.
+        model: the model before any round.
+        author: who labels; the account's name if None.
+    """
+
+    def __init__(self, scene: Scene, project: Project, model: AdaptedSam, author: str | None = None) -> None:
+        self.scene = scene
+        self.project = project
+        self.author = author
+        self._base = model
+        self._cache = ArrayCache(CACHE_BYTES)
+        self._lock = threading.RLock()
+        self._listeners: list[Listener] = []
+        self._scale = 1
+        self._draft = Draft()
+        self._training: jobs.Job[Round] | None = None
+        self._state = reduce(project.events())
+        self._current = self._load(self._state.round)
+
+    def __repr__(self) -> str:
+        return (
+            f"<LabelSession {self.scene.name!r}: {len(self.objects)} objects, {len(self.classes)} classes, "
+            f"round {self.round}, project {str(self.project.folder)!r}>"
+        )
+
+    # -- what there is
+
+    @property
+    def grid(self) -> Grid:
+        """The scene's pixel grid."""
+        return self.scene.grid
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the scene."""
+        return self.grid.height, self.grid.width
+
+    @property
+    def state(self) -> State:
+        """Everything the project's log says, at this moment."""
+        return self._state
+
+    @property
+    def classes(self) -> Mapping[str, str]:
+        """Colour '#rrggbb' of each class by name, in order."""
+        return self._state.classes
+
+    @property
+    def objects(self) -> tuple[LabelledObject, ...]:
+        """Accepted objects, oldest first; where two overlapped, the later one has the ground."""
+        return self._state.objects
+
+    @property
+    def reviewed(self) -> tuple[BaseGeometry, ...]:
+        """Extents in which everything is labelled, scene pixels."""
+        return self._state.reviewed
+
+    @property
+    def labels(self) -> gpd.GeoDataFrame:
+        """Accepted objects as a table in the scene's CRS (pixel coordinates where it has none)."""
+        return labels_table(self.objects, self.grid)
+
+    @property
+    def prompts(self) -> Prompts:
+        """What has been clicked for the object that is not accepted yet."""
+        return self._draft.prompts
+
+    @property
+    def candidates(self) -> tuple[Proposal, ...]:
+        """The candidate masks for the current prompts, best predicted IoU first."""
+        return self._draft.candidates
+
+    @property
+    def mask(self) -> Proposal | None:
+        """The chosen candidate, or None before the first click."""
+        return self._draft.mask
+
+    @property
+    def rounds(self) -> list[Round]:
+        """All rounds of the project."""
+        return [Round(card["round"], card["parent"], card) for card in self.project.rounds()]
+
+    @property
+    def round(self) -> int:
+        """The current round; 0 is the model before any."""
+        return self._state.round
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The latest map of the scene, if its files are still there."""
+        data = self._state.prediction
+        if data is None or not Path(data["path"]).exists():
+            return None
+        return Prediction(Path(data["path"]), Path(data["confidence"]), data["round"])
+
+    @property
+    def scale(self) -> int:
+        """Scene pixels per model pixel for new objects: 1 for full detail, more to see larger objects whole."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: int) -> None:
+        largest = 1
+        while self._base.spec.image_size * largest < max(self.shape):
+            largest *= 2
+        value = min(max(1, int(value)), largest)
+        if value != self._scale:
+            self._scale = value
+            self._tell("scale")
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(session, what)` after every change; what is "mask", "labels", "classes", "round",
+        "prediction" or "scale". Some changes come from a job's thread.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    # -- prompting
+
+    def click(self, x: float, y: float, positive: bool = True, crs: Any = None) -> Proposal:
+        """Say that a point is in the object, or not.
+
+        Args:
+            x, y: longitude and latitude, or coordinates in `crs`.
+            positive: False for a point that is not in the object.
+            crs: anything pyproj takes, or "pixel"; the grid's default (longitude/latitude, else pixel) if None.
+
+        Returns:
+            The mask of the object so far.
+
+        Raises:
+            OutsideSceneError: the point is not in the scene.
+        """
+        col, row = self._inside(x, y, crs)
+        with self._lock:
+            return self._prompt(self.prompts.with_point(Point(col, row, positive)))
+
+    def box(self, west: float, south: float, east: float, north: float, crs: Any = None) -> Proposal:
+        """Say that the object fills a box.
+
+        Args:
+            west, south, east, north: two corners, longitude/latitude or coordinates in `crs`.
+            crs: see `click`.
+
+        Raises:
+            OutsideSceneError: no part of the box is in the scene.
+            PromptError: the box encloses no area.
+        """
+        corners = [(west, south), (west, north), (east, south), (east, north)]
+        around = Box.around(*(self.grid.to_pixel(x, y, crs) for x, y in corners))
+        rows, cols = self.shape
+        left, right = max(0.0, around.left), min(float(cols), around.right)
+        top, bottom = max(0.0, around.top), min(float(rows), around.bottom)
+        if right <= left or bottom <= top:
+            raise OutsideSceneError("the box lies outside the scene; draw it over the imagery")
+        with self._lock:
+            return self._prompt(self.prompts.with_box(Box.around((left, top), (right, bottom))))
+
+    def choose(self, index: int) -> Proposal:
+        """Take another of the candidate masks.
+
+        Raises:
+            NoMaskError: there is no such candidate.
+        """
+        with self._lock:
+            chosen = self._draft.choose(index)
+            self._tell("mask")
+            return chosen
+
+    def reject(self) -> None:
+        """Drop the current prompts and their mask; accepted objects stay."""
+        with self._lock:
+            self._draft.clear()
+            self._tell("mask")
+
+    def accept(self, class_name: str) -> LabelledObject:
+        """Keep the current mask as an object of a class; it is on disk when this returns.
+
+        Raises:
+            NoMaskError: there is no mask, or it is empty.
+            UnknownClassError: the class is not in `classes`.
+            WriteError: the project's folder cannot be written.
+        """
+        with self._lock:
+            self._known(class_name)
+            proposal = self.mask
+            if proposal is None:
+                raise NoMaskError("there is no mask to accept; click an object first")
+            if not proposal.array.any():
+                raise NoMaskError("the mask is empty; click the object again, or choose another candidate")
+            geometry = proposal.polygon
+            data = accept_data(
+                class_name, geometry, self.prompts, proposal.window, proposal.iou, self.round
+            )
+            event = self._record("accept", data, "labels")
+            self.reject()
+            return next(o for o in self.objects if o.id == event)
+
+    # -- labelling
+
+    def add_class(self, name: str, colour: str | None = None, *, initial: bool = False) -> None:
+        """Add a class, with a colour that colour-blind people can tell from the others unless one is given.
+
+        Args:
+            name: not yet taken.
+            colour: '#rrggbb'.
+            initial: the project starts with it, so that undo does not take it back.
+
+        Raises:
+            UnknownClassError: the name is empty or taken.
+        """
+        name = name.strip()
+        with self._lock:
+            if not name or name in self.classes:
+                raise UnknownClassError(f"class {name!r} is empty or already there; give the class a new name")
+            data = {"name": name, "colour": colour or next_colour(self.classes), "initial": initial}
+            self._record("class", data, "classes")
+
+    def review(self, polygon: BaseGeometry, crs: Any = None) -> None:
+        """Say that everything inside a polygon is labelled: what is unlabelled there is background.
+
+        Args:
+            polygon: in longitude/latitude, or in `crs`.
+            crs: see `click`.
+
+        Raises:
+            OutsideSceneError: the polygon does not touch the scene.
+        """
+        rows, cols = self.shape
+        pixels = self.grid.geometry_to_pixel(polygon, crs)
+        inside = polygons_only(pixels.intersection(shapely.box(0, 0, cols, rows)))
+        if inside.is_empty:
+            raise OutsideSceneError("the reviewed polygon lies outside the scene; draw it over the imagery")
+        with self._lock:
+            self._record("review", {"geometry": shapely.to_wkb(inside, hex=True)}, "labels")
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` has something to take back."""
+        return not self.prompts.is_empty or self._state.undoable is not None
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether `redo` has something to bring back."""
+        return self._state.redoable is not None
+
+    def undo(self) -> str:
+        """Take back the last click of an unfinished object, else the last saved action; survives restarts.
+
+        Returns:
+            What was undone, in words.
+
+        Raises:
+            NothingToUndoError: there is nothing left.
+        """
+        with self._lock:
+            if not self.prompts.is_empty:
+                self._draft.step_back(self._current.encoder, self._scale)
+                self._tell("mask")
+                return "the last click"
+            event = self._state.undoable
+            if event is None:
+                raise NothingToUndoError("there is nothing to undo")
+            self._step("undo", event.id)
+            return title(event)
+
+    def redo(self) -> str:
+        """Bring back what `undo` took back last.
+
+        Returns:
+            What was redone, in words.
+
+        Raises:
+            NothingToUndoError: nothing was undone, or something new was done since.
+        """
+        with self._lock:
+            event = self._state.redoable
+            if event is None:
+                raise NothingToUndoError("there is nothing to redo")
+            self._step("redo", event.id)
+            return title(event)
+
+    # -- the model's rounds
+
+    def retrain(self, steps: int | None = None) -> jobs.Job[Round]:
+        """Train the adapter, the mask decoder and the class prompts on what is accepted, in the background.
+
+        Labels may be added meanwhile; they count from the next round on. The new round replaces the current one at
+        once when it is finished and saved.
+
+        Args:
+            steps: optimiser steps; the default recipe's if None.
+
+        Raises:
+            NoLabelsError: nothing is accepted yet.
+            JobRunningError: a round is being trained.
+        """
+        with self._lock:
+            if self._training is not None and not self._training.finished:
+                raise JobRunningError("a round is being trained; wait for it or cancel it first")
+            labels = labels_of(self._state)
+            config = RoundConfig() if steps is None else RoundConfig(steps=steps)
+            self._training = jobs.start(
+                self._train, self._state, labels, config, title="retrain", unit="step"
+            )
+            return self._training
+
+    def _train(self, reporter: jobs.Reporter, state: State, labels: Labels, config: RoundConfig) -> Round:
+        current = self._current
+        prompts = current.class_prompts(state.objects)
+        model, tensors, card = train(reporter, current.encoder, labels, prompts, config)
+        card |= {"parent": current.number, "labels": [o.id for o in state.objects]}
+        number = self.project.save_round(tensors, card)
+        fresh = CurrentModel(number, WindowEncoder(self.scene, model, self._cache), trained_prompts(model, card))
+        with self._lock:
+            self._current = fresh
+            self._record("round", {"number": number}, "round")
+        return next(r for r in self.rounds if r.number == number)
+
+    def rollback(self, number: int) -> None:
+        """Go back to an earlier round (0: the model before any); undo brings the later one back.
+
+        Raises:
+            UnknownRoundError: the project has no such round.
+            RoundMismatchError: the round does not fit the model in use.
+        """
+        with self._lock:
+            known = [0, *(r.number for r in self.rounds)]
+            if number not in known:
+                raise UnknownRoundError(f"there is no round {number!r}; this project has {known}")
+            self._current = self._load(number)
+            self._record("rollback", {"number": number}, "round")
+
+    def _load(self, number: int) -> CurrentModel:
+        if number == 0:
+            return CurrentModel(0, WindowEncoder(self.scene, self._base, self._cache), {})
+        tensors, card = self.project.load_round(number)
+        model = restore(self._base, tensors, card, self.scene.bands)
+        return CurrentModel(number, WindowEncoder(self.scene, model, self._cache), trained_prompts(model, card))
+
+    # -- maps, suggestions, export
+
+    def predict(self, path: str | Path | None = None) -> jobs.Job[Prediction]:
+        """Map the whole scene in the background: a COG of classes, and beside it one of confidence.
+
+        Args:
+            path: the class map; a new file in the project's folder if None.
+
+        Raises:
+            NoLabelsError: no class has an object yet.
+        """
+        with self._lock:
+            mapped = mapped_classes(self._current, self._state)
+            target = Path(path) if path is not None else new_map_path(self.project)
+            return jobs.start(
+                self._predict, self._current, mapped, target, self._map_scale, title="map the scene", unit="Mpx"
+            )
+
+    @property
+    def _map_scale(self) -> int:
+        """The scale at which most objects were accepted."""
+        scales = [o.window.scale for o in self.objects] or [1]
+        return max(set(scales), key=scales.count)
+
+    def _predict(
+        self,
+        reporter: jobs.Reporter,
+        current: CurrentModel,
+        mapped: list[MappedClass],
+        path: Path,
+        scale: int,
+    ) -> Prediction:
+        prediction = predict_scene(
+            reporter, self.scene, current.encoder, mapped, path, scale=scale, round_number=current.number
+        )
+        paths = {"path": prediction.path, "confidence": prediction.confidence_path}
+        data = {name: str(p.absolute()) for name, p in paths.items()} | {"round": current.number}
+        with self._lock:
+            self._record("prediction", data, "prediction")
+        return prediction
+
+    def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
+        """Where to label next, with the reason: windows whose class map is least certain; before any class has an
+        object, windows that look different from each other.
+
+        Args:
+            count: how many.
+            reporter: for calls inside a job.
+        """
+        return suggest_windows(
+            reporter or jobs.SilentReporter(), self._current, self._state, self._scale, count
+        )
+
+    def export(self, path: str | Path) -> Path:
+        """Write the labels; the suffix says how: .gpkg, .geojson or .tif.
+
+        Raises:
+            NoLabelsError: nothing is accepted yet.
+            UnknownFormatError: no exporter for that suffix.
+            WriteError: the file could not be written.
+        """
+        if not self.objects:
+            raise NoLabelsError("nothing is accepted yet, so there is nothing to export")
+        return export_labels(self.labels, Path(path), grid=self.grid, classes=dict(self.classes))
+
+    def close(self) -> None:
+        """Release the scene's files; the project is already on disk."""
+        self.scene.close()
+
+    # -- how it hangs together
+
+    def _inside(self, x: float, y: float, crs: Any) -> tuple[float, float]:
+        col, row = self.grid.to_pixel(x, y, crs)
+        if not self.grid.contains(col, row):
+            raise OutsideSceneError(
+                f"({x!r}, {y!r}) lies outside the scene, which covers {self.grid.bounds(crs)}; click on the imagery"
+            )
+        return float(col), float(row)
+
+    def _known(self, class_name: str) -> None:
+        if class_name not in self.classes:
+            raise UnknownClassError(
+                f"there is no class {class_name!r}; the classes are {list(self.classes)}, add_class adds one"
+            )
+
+    def _prompt(self, prompts: Prompts) -> Proposal:
+        proposal = self._draft.prompt(self._current.encoder, prompts, self._scale)
+        self._tell("mask")
+        return proposal
+
+    def _step(self, kind: str, event: int) -> None:
+        """Undo or redo an event, and follow it where it changed the model."""
+        before = self.round
+        self._record(kind, {"event": event}, "labels")
+        if self.round != before:
+            self._current = self._load(self.round)
+            self._tell("round")
+
+    def _record(self, kind: str, data: dict[str, Any], what: str) -> int:
+        """Put an event on disk, follow it, and tell listeners.
+
+        Returns:
+            The event's id.
+        """
+        event = self.project.append(kind, data, self.author)
+        self._state = reduce(self.project.events())
+        if what in ("labels", "classes"):
+            self.project.write_labels(self.labels, self.classes)
+        self._tell(what)
+        return event.id
+
+    def _tell(self, what: str) -> None:
+        for listener in list(self._listeners):
+            listener(self, what)

@@ -1,0 +1,149 @@
+"""Every error a user of seglab can meet; each message says what to do next."""
+
+from __future__ import annotations
+
+
+class SegLabError(Exception):
+    """Base of all seglab errors."""
+
+
+# -- scenes
+
+
+class SceneNotFoundError(SegLabError):
+    """The source of a scene does not exist."""
+
+
+class NotARasterError(SegLabError):
+    """The source exists but no raster driver can read it."""
+
+
+class DamagedSceneError(SegLabError):
+    """The raster opens but its pixels cannot be read (truncated or corrupt)."""
+
+
+class EmptySceneError(SegLabError):
+    """The scene has no valid pixel."""
+
+
+class UnsupportedSceneError(SegLabError):
+    """The raster's data type, shape or layout is not one that seglab maps (complex numbers, for example)."""
+
+
+class BandError(SegLabError):
+    """A band was asked for that the scene does not have."""
+
+
+class SceneClosedError(SegLabError):
+    """A scene was read after it was closed."""
+
+
+class StretchError(SegLabError):
+    """The percentiles of a stretch make no sense."""
+
+
+class MissingCRSError(SegLabError):
+    """A coordinate reference system is needed and the scene has none."""
+
+
+class OutsideSceneError(SegLabError):
+    """A click, box or polygon lies outside the scene."""
+
+
+# -- models
+
+
+class ModelNotFoundError(SegLabError):
+    """No model of that name is registered."""
+
+
+class CheckpointError(SegLabError):
+    """A weights file is damaged or belongs to another model."""
+
+
+class DownloadError(SegLabError):
+    """A checkpoint could not be downloaded."""
+
+
+class ChecksumError(DownloadError):
+    """A downloaded checkpoint is not the file it should be; it was not kept."""
+
+
+class DeviceError(SegLabError):
+    """The device that was asked for is not there."""
+
+
+class RoundMismatchError(SegLabError):
+    """A round was trained for other weights, bands or adapter places than the ones in use."""
+
+
+# -- labelling
+
+
+class NoMaskError(SegLabError):
+    """There is no current mask to accept."""
+
+
+class PromptError(SegLabError):
+    """A prompt is empty or not finite."""
+
+
+class UnknownClassError(SegLabError):
+    """The class is not one of the session's classes."""
+
+
+class NoLabelsError(SegLabError):
+    """Training or export was asked for and nothing is labelled yet."""
+
+
+class NothingToUndoError(SegLabError):
+    """There is no action left to undo or to redo."""
+
+
+class UnknownRoundError(SegLabError):
+    """No such round in the project."""
+
+
+# -- projects and export
+
+
+class ProjectError(SegLabError):
+    """A project cannot be used as asked (it belongs to another scene, for example)."""
+
+
+class ProjectDamagedError(ProjectError):
+    """A project folder is damaged; nothing in it was changed."""
+
+
+class ProjectBusyError(ProjectError):
+    """Another process keeps the project locked."""
+
+
+class UnknownFormatError(SegLabError):
+    """No exporter for that suffix."""
+
+
+class WriteError(SegLabError):
+    """A result could not be written; nothing half-written stands under its final name."""
+
+
+# -- jobs
+
+
+class JobCancelled(SegLabError):  # noqa: N818 - an outcome, not a fault
+    """The job was cancelled before it finished."""
+
+
+class JobRunningError(SegLabError):
+    """A job of this kind is already running."""
+
+
+# -- labelled data and pretraining
+
+
+class DatasetError(SegLabError):
+    """A folder of labelled imagery is missing, damaged or not in the split file."""
+
+
+class PretrainError(SegLabError):
+    """A pretraining configuration, pool or checkpoint cannot be used as asked."""

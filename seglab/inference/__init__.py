@@ -1,0 +1,1 @@
+"""Whole scenes: windows, blending, maps."""

@@ -1,0 +1,131 @@
+"""The class map of a whole scene, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from seglab.core.raster import Scene
+from seglab.core.windows import Window, sweep_windows
+from seglab.encoding.encoder import WindowEncoder
+from seglab.inference.blend import Blender
+from seglab.jobs import Reporter
+from seglab.models.device import compute
+from seglab.store.rasters import RasterWriter
+
+UNMAPPED = 255
+"""Class map value where the scene has no data; 0 is background, 1..C are the classes."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A finished map of a scene."""
+
+    path: Path
+    """COG, uint8: 0 background, 1..C classes, UNMAPPED no data."""
+    confidence_path: Path
+    """COG, uint8: probability of the mapped class in percent, UNMAPPED no data."""
+    round: int
+    """The round that made it; 0 for the model before any."""
+
+
+@dataclass(frozen=True)
+class MappedClass:
+    """One class of a map."""
+
+    value: int
+    """What its pixels hold, 1 or more."""
+    name: str
+    colour: str
+    """'#rrggbb'."""
+    prompt: torch.Tensor
+    """(prompt_dim,) its class prompt."""
+
+
+def class_probabilities(
+    encoder: WindowEncoder, window: Window, prompts: torch.Tensor
+) -> np.ndarray:
+    """Probabilities of background and classes in a window.
+
+    Args:
+        encoder: the model to ask.
+        window: where.
+        prompts: (C, prompt_dim) one class prompt each.
+
+    Returns:
+        (C + 1, window.height, window.width) float32, background first.
+    """
+    model = encoder.model
+    with torch.inference_mode(), compute(model.device):
+        logits = model.decode_classes(encoder.embedding(window), prompts.to(model.device)).float()
+        logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
+        logits = torch.nn.functional.interpolate(
+            logits, size=window.shape, mode="bilinear", align_corners=False
+        )
+        return logits[0].softmax(0).cpu().numpy()
+
+
+def predict_scene(
+    reporter: Reporter,
+    scene: Scene,
+    encoder: WindowEncoder,
+    classes: Sequence[MappedClass],
+    path: Path,
+    *,
+    scale: int = 1,
+    overlap: float = 0.25,
+    round_number: int = 0,
+) -> Prediction:
+    """Map a scene into two Cloud-Optimized GeoTIFFs: classes, and beside it their confidence.
+
+    Args:
+        reporter: told megapixels done.
+        scene, encoder: what is mapped, and by which model.
+        classes: what is mapped, at least one.
+        path: the class map; the confidence goes to the same name with `_confidence` added.
+        scale: scene pixels per model pixel.
+        overlap: share of a window shared with its neighbour.
+        round_number: kept in the map's tags.
+
+    Raises:
+        JobCancelled: nothing stands under the final names.
+        WriteError: the map could not be written.
+    """
+    grid = scene.grid
+    shape = (grid.height, grid.width)
+    confidence_path = path.with_name(f"{path.stem}_confidence{path.suffix}")
+    tags = {"seglab_round": str(round_number), "seglab_scene": scene.name}
+    names = {0: "background"} | {c.value: c.name for c in classes}
+    colours = {c.value: c.colour for c in classes}
+    values = np.array([0, *(c.value for c in classes)], dtype=np.uint8)
+    prompts = torch.stack([c.prompt for c in classes])
+    place = (grid.width, grid.height, grid.transform, grid.crs)
+    windows = list(sweep_windows(shape, encoder.model.spec.image_size, overlap, scale))
+    blender = Blender(len(classes) + 1, shape)
+    with (
+        RasterWriter(path, *place, "uint8", UNMAPPED, colours=colours, names=names, tags=tags) as class_map,
+        RasterWriter(confidence_path, *place, "uint8", UNMAPPED, tags=tags) as confidence,
+    ):
+
+        def write(row: int, probabilities: np.ndarray) -> None:
+            strip = Window(0, row, grid.width, probabilities.shape[1])
+            _, valid = scene.read(strip, bands=scene.bands[:1])
+            best = values[probabilities.argmax(0)]
+            percent = np.round(100 * probabilities.max(0))
+            class_map.write(np.where(valid, best, UNMAPPED).astype(np.uint8), row, 0)
+            confidence.write(np.where(valid, percent, UNMAPPED).astype(np.uint8), row, 0)
+
+        total = grid.width * grid.height / 1e6
+        for done, window in enumerate(windows):
+            for row, strip in blender.add(window, class_probabilities(encoder, window, prompts)):
+                write(row, strip)
+            reporter.update(total * (done + 1) / len(windows), total, message="mapping")
+        for row, strip in blender.finish():
+            write(row, strip)
+        class_map.finish()
+        confidence.finish()
+    return Prediction(path, confidence_path, round_number)

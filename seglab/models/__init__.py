@@ -1,0 +1,1 @@
+"""Networks: SAM, adapters, checkpoints."""

@@ -1,0 +1,1 @@
+"""Adapters, one file each, behind one protocol."""

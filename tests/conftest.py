@@ -1,0 +1,65 @@
+"""Fixtures for all tests: one synthetic scene, one small model, one session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import from_origin
+
+LAKES = ((60, 70, 28), (200, 90, 36), (330, 240, 30), (110, 300, 40), (420, 60, 24))
+"""(col, row, radius) of the lakes in the synthetic scene, pixels."""
+
+
+def lake_mask(shape: tuple[int, int] = (384, 512)) -> np.ndarray:
+    """(rows, cols) bool: where the synthetic scene has water."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]] + 0.5
+    return np.any([(cols - c) ** 2 + (rows - r) ** 2 <= radius**2 for c, r, radius in LAKES], axis=0)
+
+
+@pytest.fixture(scope="session")
+def lakes_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A UTM scene of 512 x 384 pixels: dark blue lakes in noisy, textured green and brown ground."""
+    water = lake_mask()
+    rng = np.random.default_rng(7)
+    texture = rng.normal(0, 9, (3, *water.shape))
+    field = (np.indices(water.shape) // 48).sum(0) % 2
+    ground = np.where(field, np.array([96, 122, 70])[:, None, None], np.array([140, 118, 88])[:, None, None])
+    image = np.where(water, np.array([24, 46, 92])[:, None, None], ground) + texture
+    path = tmp_path_factory.mktemp("scene") / "lakes.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=512, height=384, count=3, dtype="uint8", crs="EPSG:32633",
+        transform=from_origin(500_000, 5_000_000, 10, 10), photometric="RGB", tiled=True,
+    ) as target:  # fmt: skip
+        target.write(np.clip(image, 0, 255).astype(np.uint8))
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> Iterator[None]:
+    """The same arithmetic on every machine, and no fight for cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def open_lakes(lakes_path: Path, tmp_path: Path) -> Iterator[Callable[..., object]]:
+    """Opens sessions on the lakes; all are closed at the end."""
+    import seglab
+
+    opened = []
+
+    def open_(**changes: object) -> object:
+        settings = {"classes": ["water", "field"], "project": tmp_path / "lakes.seglab", "device": "cpu"} | changes
+        opened.append(seglab.open(lakes_path, **settings))
+        return opened[-1]
+
+    yield open_
+    for session in opened:
+        session.close()
