@@ -38,6 +38,12 @@ def mapped_classes(current: CurrentModel, state: State) -> list[MappedClass]:
     return found
 
 
+def map_scale(state: State) -> int:
+    """The scale at which most objects were accepted, scene pixels per model pixel."""
+    scales = [o.window.scale for o in state.objects] or [1]
+    return max(set(scales), key=scales.count)
+
+
 def new_map_path(project: Project) -> Path:
     """A file name in the project's folder that no map has yet."""
     folder = project.folder / "maps"
@@ -79,10 +85,10 @@ def suggest_windows(
 
 
 def _unlabelled_windows(shape: tuple[int, int], size: int, scale: int, state: State) -> list[Window]:
-    """Windows without overlap, none of which has an object in it, spread evenly over the scene."""
+    """Windows spread evenly over the scene: those without any label where there are some, else all."""
     windows = list(sweep_windows(shape, size, 0.0, scale))
     labelled = STRtree([o.geometry for o in state.objects] + list(state.reviewed))
-    free = [w for w in windows if len(labelled.query(w.polygon, predicate="intersects")) == 0]
+    free = [w for w in windows if len(labelled.query(w.polygon, predicate="intersects")) == 0] or windows
     if len(free) <= SUGGESTION_WINDOWS:
         return free
     picks = np.linspace(0, len(free) - 1, SUGGESTION_WINDOWS).round().astype(int)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,17 @@ def open_session(
     folder = Path(project) if project is not None else None
     known = Project.open(folder).manifest if folder is not None and folder.exists() else None
     scene = Scene.open(source, bands=bands or (known or {}).get("bands"))
-    folder = folder or Path.cwd() / f"{scene.name}.seglab"
-    name = model or (known or {}).get("model") or "tiny"
-    weights = _load(name, checkpoint, device)
-    settings = {"scene": _scene_card(scene), "bands": list(scene.bands), "model": name}
-    opened = Project.open_or_create(folder, settings)
-    _check(opened, settings)
-    session = LabelSession(scene, opened, weights, author)
-    _add_classes(session, classes)
+    with ExitStack() as undo:
+        undo.callback(scene.close)
+        folder = folder or Path.cwd() / f"{scene.name}.seglab"
+        name = model or (known or {}).get("model") or "tiny"
+        weights = _load(name, checkpoint, device)
+        settings = {"scene": _scene_card(scene), "bands": list(scene.bands), "model": name}
+        opened = Project.open_or_create(folder, settings)
+        _check(opened, settings)
+        session = LabelSession(scene, opened, weights, author)
+        _add_classes(session, classes)
+        undo.pop_all()
     return session
 
 

@@ -83,9 +83,7 @@ def window_for(prompts: Prompts, current: Window | None, size: int, scale: int, 
 
 def _holds(window: Window, col: float, row: float) -> bool:
     """Contains, with the far edge counted in: a box may end where the window does."""
-    return (
-        window.col <= col <= window.col + window.width and window.row <= row <= window.row + window.height
-    )
+    return window.col <= col <= window.col + window.width and window.row <= row <= window.row + window.height
 
 
 def propose(
@@ -117,8 +115,7 @@ def propose(
     inside[window.overlap(shape)[0]] = True
     order = ious[0].float().argsort(descending=True).tolist()
     return tuple(
-        Proposal(masks[i] & inside, window, float(ious[0, i].clamp(0, 1)), shape, logits[0, i].cpu())
-        for i in order
+        Proposal(masks[i] & inside, window, float(ious[0, i].clamp(0, 1)), shape, logits[0, i].cpu()) for i in order
     )
 
 

@@ -73,9 +73,7 @@ def labels_of(state: State) -> Labels:
     if not state.objects:
         raise NoLabelsError("nothing is accepted yet; click an object, accept its mask, then retrain")
     classes = tuple(state.classes)
-    objects = tuple(
-        TrainingObject(classes.index(o.class_name), o.geometry, o.prompts, o.window) for o in state.objects
-    )
+    objects = tuple(TrainingObject(classes.index(o.class_name), o.geometry, o.prompts, o.window) for o in state.objects)
     return Labels(classes, objects, state.reviewed)
 
 
@@ -116,9 +114,7 @@ def train(
         model.attach(new_adapter(model))
     # Classes that nobody has an object of stay out of the softmax.
     known = [name for name in labels.classes if name in prompts]
-    model.class_prompts = torch.nn.Parameter(
-        torch.stack([prompts[name] for name in known]).clone().to(model.device)
-    )
+    model.class_prompts = torch.nn.Parameter(torch.stack([prompts[name] for name in known]).clone().to(model.device))
     objects = tuple(
         TrainingObject(known.index(labels.classes[o.class_index]), o.geometry, o.prompts, o.window)
         for o in labels.objects

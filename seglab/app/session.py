@@ -14,16 +14,15 @@ from shapely.geometry.base import BaseGeometry
 from seglab import jobs
 from seglab.active.suggest import Suggestion
 from seglab.app.labels_table import labels_table
-from seglab.app.mapping import mapped_classes, new_map_path, suggest_windows
+from seglab.app.learner import Learner
+from seglab.app.mapping import suggest_windows
 from seglab.app.proposals import Draft, Proposal
-from seglab.app.rounds import CurrentModel, Round, labels_of, restore, train, trained_prompts
+from seglab.app.rounds import Round
 from seglab.app.state import LabelledObject, State, accept_data, next_colour, polygons_only, reduce, title
 from seglab.core.grid import Grid
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
-from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import (
-    JobRunningError,
     NoLabelsError,
     NoMaskError,
     NothingToUndoError,
@@ -32,15 +31,10 @@ from seglab.errors import (
     UnknownRoundError,
 )
 from seglab.export import export_labels
-from seglab.inference.sweep import MappedClass, Prediction, predict_scene
+from seglab.inference.sweep import Prediction
 from seglab.models.sam import AdaptedSam
-from seglab.store.cache import ArrayCache
 from seglab.store.project import Project
-from seglab.training.loop import RoundConfig
-from seglab.training.samples import Labels
 
-CACHE_BYTES = 256 * 2**20
-"""Budget of the in-memory embedding cache: about 200 windows of the embedded model."""
 Listener = Callable[["LabelSession", str], None]
 
 
@@ -60,15 +54,13 @@ class LabelSession:
         self.scene = scene
         self.project = project
         self.author = author
-        self._base = model
-        self._cache = ArrayCache(CACHE_BYTES)
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self._scale = 1
         self._draft = Draft()
-        self._training: jobs.Job[Round] | None = None
         self._state = reduce(project.events())
-        self._current = self._load(self._state.round)
+        self._learner = Learner(scene, project, model, self._record)
+        self._learner.take(self._state.round)
 
     def __repr__(self) -> str:
         return (
@@ -154,7 +146,7 @@ class LabelSession:
     @scale.setter
     def scale(self, value: int) -> None:
         largest = 1
-        while self._base.spec.image_size * largest < max(self.shape):
+        while self._learner.current.encoder.model.spec.image_size * largest < max(self.shape):
             largest *= 2
         value = min(max(1, int(value)), largest)
         if value != self._scale:
@@ -245,9 +237,7 @@ class LabelSession:
             if not proposal.array.any():
                 raise NoMaskError("the mask is empty; click the object again, or choose another candidate")
             geometry = proposal.polygon
-            data = accept_data(
-                class_name, geometry, self.prompts, proposal.window, proposal.iou, self.round
-            )
+            data = accept_data(class_name, geometry, self.prompts, proposal.window, proposal.iou, self.round)
             event = self._record("accept", data, "labels")
             self.reject()
             return next(o for o in self.objects if o.id == event)
@@ -311,7 +301,7 @@ class LabelSession:
         """
         with self._lock:
             if not self.prompts.is_empty:
-                self._draft.step_back(self._current.encoder, self._scale)
+                self._draft.step_back(self._learner.current.encoder, self._scale)
                 self._tell("mask")
                 return "the last click"
             event = self._state.undoable
@@ -352,26 +342,7 @@ class LabelSession:
             JobRunningError: a round is being trained.
         """
         with self._lock:
-            if self._training is not None and not self._training.finished:
-                raise JobRunningError("a round is being trained; wait for it or cancel it first")
-            labels = labels_of(self._state)
-            config = RoundConfig() if steps is None else RoundConfig(steps=steps)
-            self._training = jobs.start(
-                self._train, self._state, labels, config, title="retrain", unit="step"
-            )
-            return self._training
-
-    def _train(self, reporter: jobs.Reporter, state: State, labels: Labels, config: RoundConfig) -> Round:
-        current = self._current
-        prompts = current.class_prompts(state.objects)
-        model, tensors, card = train(reporter, current.encoder, labels, prompts, config)
-        card |= {"parent": current.number, "labels": [o.id for o in state.objects]}
-        number = self.project.save_round(tensors, card)
-        fresh = CurrentModel(number, WindowEncoder(self.scene, model, self._cache), trained_prompts(model, card))
-        with self._lock:
-            self._current = fresh
-            self._record("round", {"number": number}, "round")
-        return next(r for r in self.rounds if r.number == number)
+            return self._learner.retrain(self._state, steps)
 
     def rollback(self, number: int) -> None:
         """Go back to an earlier round (0: the model before any); undo brings the later one back.
@@ -384,15 +355,8 @@ class LabelSession:
             known = [0, *(r.number for r in self.rounds)]
             if number not in known:
                 raise UnknownRoundError(f"there is no round {number!r}; this project has {known}")
-            self._current = self._load(number)
+            self._learner.take(number)
             self._record("rollback", {"number": number}, "round")
-
-    def _load(self, number: int) -> CurrentModel:
-        if number == 0:
-            return CurrentModel(0, WindowEncoder(self.scene, self._base, self._cache), {})
-        tensors, card = self.project.load_round(number)
-        model = restore(self._base, tensors, card, self.scene.bands)
-        return CurrentModel(number, WindowEncoder(self.scene, model, self._cache), trained_prompts(model, card))
 
     # -- maps, suggestions, export
 
@@ -406,34 +370,7 @@ class LabelSession:
             NoLabelsError: no class has an object yet.
         """
         with self._lock:
-            mapped = mapped_classes(self._current, self._state)
-            target = Path(path) if path is not None else new_map_path(self.project)
-            return jobs.start(
-                self._predict, self._current, mapped, target, self._map_scale, title="map the scene", unit="Mpx"
-            )
-
-    @property
-    def _map_scale(self) -> int:
-        """The scale at which most objects were accepted."""
-        scales = [o.window.scale for o in self.objects] or [1]
-        return max(set(scales), key=scales.count)
-
-    def _predict(
-        self,
-        reporter: jobs.Reporter,
-        current: CurrentModel,
-        mapped: list[MappedClass],
-        path: Path,
-        scale: int,
-    ) -> Prediction:
-        prediction = predict_scene(
-            reporter, self.scene, current.encoder, mapped, path, scale=scale, round_number=current.number
-        )
-        paths = {"path": prediction.path, "confidence": prediction.confidence_path}
-        data = {name: str(p.absolute()) for name, p in paths.items()} | {"round": current.number}
-        with self._lock:
-            self._record("prediction", data, "prediction")
-        return prediction
+            return self._learner.predict(self._state, None if path is None else Path(path))
 
     def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
         """Where to label next, with the reason: windows whose class map is least certain; before any class has an
@@ -443,9 +380,8 @@ class LabelSession:
             count: how many.
             reporter: for calls inside a job.
         """
-        return suggest_windows(
-            reporter or jobs.SilentReporter(), self._current, self._state, self._scale, count
-        )
+        silent = jobs.SilentReporter()
+        return suggest_windows(reporter or silent, self._learner.current, self._state, self._scale, count)
 
     def export(self, path: str | Path) -> Path:
         """Write the labels; the suffix says how: .gpkg, .geojson or .tif.
@@ -480,7 +416,7 @@ class LabelSession:
             )
 
     def _prompt(self, prompts: Prompts) -> Proposal:
-        proposal = self._draft.prompt(self._current.encoder, prompts, self._scale)
+        proposal = self._draft.prompt(self._learner.current.encoder, prompts, self._scale)
         self._tell("mask")
         return proposal
 
@@ -489,7 +425,7 @@ class LabelSession:
         before = self.round
         self._record(kind, {"event": event}, "labels")
         if self.round != before:
-            self._current = self._load(self.round)
+            self._learner.take(self.round)
             self._tell("round")
 
     def _record(self, kind: str, data: dict[str, Any], what: str) -> int:
@@ -498,10 +434,11 @@ class LabelSession:
         Returns:
             The event's id.
         """
-        event = self.project.append(kind, data, self.author)
-        self._state = reduce(self.project.events())
-        if what in ("labels", "classes"):
-            self.project.write_labels(self.labels, self.classes)
+        with self._lock:
+            event = self.project.append(kind, data, self.author)
+            self._state = reduce(self.project.events())
+            if what in ("labels", "classes"):
+                self.project.write_labels(self.labels, self.classes)
         self._tell(what)
         return event.id
 

@@ -71,9 +71,7 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     started = time.monotonic()
     if folder.exists():
         shutil.rmtree(folder)
-    session = open_session(
-        example("landsat"), classes=["water"], project=folder, bands=MODEL_BANDS, author="demo"
-    )
+    session = open_session(example("landsat"), classes=["water"], project=folder, bands=MODEL_BANDS, author="demo")
     water = water_reference(session)
     half = np.zeros_like(water)
     half[water.shape[0] // 2 :] = True
@@ -117,9 +115,7 @@ def lakes_and_ponds(ground: Ground) -> list[np.ndarray]:
     return [parts == wanted[i] for i in order]
 
 
-def label_some(
-    session: LabelSession, ground: Ground, targets: list[np.ndarray], say: Callable[[str], None]
-) -> None:
+def label_some(session: LabelSession, ground: Ground, targets: list[np.ndarray], say: Callable[[str], None]) -> None:
     """Label the next objects; one whose mask is not good after the last click is left alone, as a person would."""
     accepted = 0
     while targets and accepted < OBJECTS_PER_ROUND:

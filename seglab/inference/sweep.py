@@ -46,9 +46,7 @@ class MappedClass:
     """(prompt_dim,) its class prompt."""
 
 
-def class_probabilities(
-    encoder: WindowEncoder, window: Window, prompts: torch.Tensor
-) -> np.ndarray:
+def class_probabilities(encoder: WindowEncoder, window: Window, prompts: torch.Tensor) -> np.ndarray:
     """Probabilities of background and classes in a window.
 
     Args:
@@ -63,9 +61,7 @@ def class_probabilities(
     with torch.inference_mode(), compute(model.device):
         logits = model.decode_classes(encoder.embedding(window), prompts.to(model.device)).float()
         logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
-        logits = torch.nn.functional.interpolate(
-            logits, size=window.shape, mode="bilinear", align_corners=False
-        )
+        logits = torch.nn.functional.interpolate(logits, size=window.shape, mode="bilinear", align_corners=False)
         return logits[0].softmax(0).cpu().numpy()
 
 

@@ -41,7 +41,5 @@ def pad(prompts: list[PromptArrays]) -> PromptArrays:
     """Stack prompts of different lengths into one batch."""
     length = max(p.labels.shape[1] for p in prompts)
     coords = [np.pad(p.coords, ((0, 0), (0, length - p.labels.shape[1]), (0, 0))) for p in prompts]
-    labels = [
-        np.pad(p.labels, ((0, 0), (0, length - p.labels.shape[1])), constant_values=PAD) for p in prompts
-    ]
+    labels = [np.pad(p.labels, ((0, 0), (0, length - p.labels.shape[1])), constant_values=PAD) for p in prompts]
     return PromptArrays(np.concatenate(coords), np.concatenate(labels))

@@ -287,9 +287,7 @@ class AdaptedSam(nn.Module):
         position = self.dense_position(height, width).to(source.dtype).expand(count, -1, -1, -1)
         hidden, source = decoder.transformer(source, position, tokens)
         upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(count, -1, height, width))
-        weights = torch.stack(
-            [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1
-        )
+        weights = torch.stack([mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1)
         logits = torch.einsum("bnc,bchw->bnhw", weights, upscaled)
         return logits, decoder.iou_prediction_head(hidden[:, 0])
 
@@ -393,4 +391,3 @@ def tensor_hash(tensors: dict[str, Tensor]) -> str:
 def count_parameters(parameters: Iterable[nn.Parameter]) -> int:
     """How many numbers they hold."""
     return sum(p.numel() for p in parameters)
-

@@ -56,9 +56,7 @@ class RoundResult:
     config: dict[str, float]
 
 
-def train_round(
-    reporter: Reporter, model: AdaptedSam, chips: Sequence[Chip], config: RoundConfig
-) -> RoundResult:
+def train_round(reporter: Reporter, model: AdaptedSam, chips: Sequence[Chip], config: RoundConfig) -> RoundResult:
     """Train a model's adapter, decoder and class prompts in place.
 
     Args:
@@ -71,9 +69,7 @@ def train_round(
     rng = np.random.default_rng(config.seed)
     model.freeze_base()
     parameters = model.trained_parameters()
-    optimiser = torch.optim.AdamW(
-        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimiser = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, config))
     losses: list[float] = []
     ious: list[float] = []
@@ -151,9 +147,7 @@ def _prompted(
     return (first + second) / 2, float(iou.mean())
 
 
-def _decode(
-    model: AdaptedSam, embedding: Tensor, prompts: PromptArrays, masks: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _decode(model: AdaptedSam, embedding: Tensor, prompts: PromptArrays, masks: Tensor | None) -> tuple[Tensor, Tensor]:
     coords = torch.from_numpy(prompts.coords).to(model.device)
     labels = torch.from_numpy(prompts.labels).to(model.device)
     return model.decode(embedding, coords, labels, masks)

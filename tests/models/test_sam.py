@@ -79,7 +79,9 @@ def test_class_prompts_are_independent_of_each_other(model: AdaptedSam) -> None:
     with torch.inference_mode():
         all_classes = model.decode_classes(embedding, prompts)
         assert all_classes.shape == (2, 3, SMALL.mask_size, SMALL.mask_size)
-        torch.testing.assert_close(all_classes[:, 1:2], model.decode_classes(embedding, prompts[1:2]), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            all_classes[:, 1:2], model.decode_classes(embedding, prompts[1:2]), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_exemplar_is_the_mean_over_the_mask(model: AdaptedSam) -> None:
