@@ -34,9 +34,7 @@ def high_pass(image: Tensor, share: float = HIGH_PASS_SHARE) -> Tensor:
     half_height, half_width = (int(side * math.sqrt(share) / 2) for side in (height, width))
     # The spectrum is in the transform's own order, so the centred square is the four corners here.
     rows, cols = (torch.fft.fftfreq(n, 1 / n, device=image.device) for n in (height, width))
-    low = ((rows >= -half_height) & (rows < half_height))[:, None] & (
-        (cols >= -half_width) & (cols < half_width)
-    )
+    low = ((rows >= -half_height) & (rows < half_height))[:, None] & ((cols >= -half_width) & (cols < half_width))
     spectrum = torch.fft.fft2(image.float()) * ~low
     return torch.fft.ifft2(spectrum).real.abs().to(image.dtype)
 
@@ -52,9 +50,7 @@ class AtlAdapter(Adapter):
         bottleneck: h; the published d // 32 if None.
     """
 
-    def __init__(
-        self, width: int, depth: int, patch: int, adapt_from: int = 0, bottleneck: int | None = None
-    ) -> None:
+    def __init__(self, width: int, depth: int, patch: int, adapt_from: int = 0, bottleneck: int | None = None) -> None:
         super().__init__()
         hidden = bottleneck or width // 32
         self.adapt_from = adapt_from
