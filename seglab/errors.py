@@ -96,6 +96,10 @@ class NoLabelsError(SegLabError):
     """Training or export was asked for and nothing is labelled yet."""
 
 
+class NoPredictionError(SegLabError):
+    """A class map was asked for and the scene has not been mapped yet."""
+
+
 class NothingToUndoError(SegLabError):
     """There is no action left to undo or to redo."""
 

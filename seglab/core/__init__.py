@@ -1,0 +1,1 @@
+"""Rasters, grids, windows, prompts, masks: no torch, no widgets."""

@@ -1,0 +1,145 @@
+"""Open raster files: one GDAL handle per thread, since a handle must not be shared."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+from seglab.errors import DamagedSceneError, NotARasterError, SceneClosedError, SceneNotFoundError
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", b"\xff\xd8\xff", b"\0\0\0\x0cjP")
+"""First bytes of TIFF, BigTIFF, PNG, JPEG and JPEG 2000."""
+
+_REMOTE_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the server's folder
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+}
+
+_warnings_lock = threading.Lock()  # catch_warnings swaps a global
+
+
+def is_remote(path: str) -> bool:
+    """Whether GDAL reads it through one of its virtual file systems: a URL, s3://..., /vsicurl/..."""
+    return "://" in path or path.startswith("/vsi")
+
+
+def gdal_options(path: str) -> AbstractContextManager[object]:
+    """The GDAL settings under which a source is opened and read."""
+    return rasterio.Env(**_REMOTE_OPTIONS) if is_remote(path) else nullcontext()
+
+
+def open_dataset(path: str) -> rasterio.DatasetReader:
+    """Open a raster.
+
+    Raises:
+        SceneNotFoundError: no such file, or the server says so.
+        NotARasterError: no driver reads it.
+        DamagedSceneError: it starts like a raster and does not go on like one.
+    """
+    if not is_remote(path) and not Path(path).exists():
+        raise SceneNotFoundError(f"there is no file {path!r}; check the path (now in {os.getcwd()!r})")
+    try:
+        with gdal_options(path), _warnings_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a plain image is a scene too
+            return rasterio.open(path)
+    except RasterioIOError as error:
+        raise _explain(path, error) from error
+
+
+def _explain(path: str, error: RasterioIOError) -> Exception:
+    if is_remote(path):
+        said = str(error)
+        if "404" in said or "does not exist" in said or "No such file" in said:
+            return SceneNotFoundError(f"nothing is found at {path!r}; check the address ({said})")
+        return NotARasterError(
+            f"{path!r} cannot be opened as a raster; check the address, the network and whether it needs a "
+            f"signed link ({said})"
+        )
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            start = file.read(16)
+        if start.startswith(_MAGIC):
+            return DamagedSceneError(f"the file {path!r} is damaged or cut short; copy it again ({error})")
+    return NotARasterError(
+        f"{path!r} is not a raster that GDAL reads; give a GeoTIFF, a PNG, a JPEG or another image ({error})"
+    )
+
+
+class _Handle:
+    """One thread's dataset and the lock that keeps `close` out while it is being read."""
+
+    def __init__(self, dataset: rasterio.DatasetReader) -> None:
+        self.dataset = dataset
+        self.lock = threading.Lock()
+        self.pid = os.getpid()
+
+
+class ThreadHandles:
+    """A raster that any number of threads read at once.
+
+    Args:
+        path: a local file or a URL.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._open: weakref.WeakSet[_Handle] = weakref.WeakSet()  # a thread that ends drops its handle
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def dataset(self) -> Iterator[rasterio.DatasetReader]:
+        """This thread's dataset, opened on first use.
+
+        Raises:
+            SceneClosedError: after `close`.
+            DamagedSceneError: the pixels cannot be read.
+        """
+        handle: _Handle | None = getattr(self._local, "handle", None)
+        if handle is None or handle.pid != os.getpid():  # a forked child must not share a file position
+            handle = self._new()
+        with handle.lock:
+            if self._closed:
+                raise self._closed_error()
+            try:
+                with gdal_options(self.path):
+                    yield handle.dataset
+            except RasterioIOError as error:
+                remedy = "or the connection broke: try again" if is_remote(self.path) else "copy it again"
+                raise DamagedSceneError(
+                    f"pixels of {self.path!r} cannot be read: the file is damaged or cut short; {remedy} ({error})"
+                ) from error
+
+    def close(self) -> None:
+        """Close every thread's dataset, once its read in progress has ended."""
+        with self._lock:
+            self._closed = True
+            handles = list(self._open)
+        for handle in handles:
+            with handle.lock:
+                handle.dataset.close()
+
+    def _new(self) -> _Handle:
+        handle = _Handle(open_dataset(self.path))
+        with self._lock:
+            if self._closed:
+                handle.dataset.close()
+                raise self._closed_error()
+            self._open.add(handle)
+        self._local.handle = handle
+        return handle
+
+    def _closed_error(self) -> SceneClosedError:
+        return SceneClosedError(f"the scene {self.path!r} is closed; open it again with seglab.open")

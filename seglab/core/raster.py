@@ -1,0 +1,341 @@
+"""Scenes: georeferenced rasters and plain images, read window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.windows import Window as RasterWindow
+
+from seglab.core.bands import check_band, choose_bands, resolve_bands
+from seglab.core.grid import Grid
+from seglab.core.handles import ThreadHandles
+from seglab.core.layout import Layout, check_supported, layout_of
+from seglab.core.sources import Located, expand_palette, locate
+from seglab.core.stretch import Stretch, is_display_ready, percentile_stretch
+from seglab.core.windows import Window
+from seglab.errors import EmptySceneError, StretchError
+
+SAMPLE_SIZE = 1024
+"""Pixels along the longer side of the decimated scene from which the stretch is computed."""
+
+_FULL_READ_PIXELS = 4096 * 4096  # a scene of more and without overviews is sampled, not read through
+_SAMPLES_PER_SIDE, _SAMPLE_BLOCK = 8, 128
+_FLOAT32 = np.finfo(np.float32)
+
+
+class Scene:
+    """A raster that is looked at and labelled. Made by `Scene.open`; any thread may read it.
+
+    A pixel is valid unless the file's alpha band or mask says otherwise, it is not finite in a band read, or
+    it is nodata: in any band read for floating point numbers; in all bands read and viewed for integers,
+    where a single band may hold the nodata value by chance (0 in dark water).
+    """
+
+    def __init__(
+        self,
+        located: Located,
+        handles: ThreadHandles,
+        layout: Layout,
+        bands: tuple[int, int, int],
+    ) -> None:
+        self.path = located.path
+        """A local file or a URL that GDAL opens."""
+        self.name = located.name
+        """For a person."""
+        self.fingerprint = located.fingerprint
+        """Changes when the pixels may have changed; part of every cache key."""
+        self.grid: Grid = layout.grid
+        """Size and place."""
+        self.data_bands = layout.indexes
+        """1-based indexes of the bands that hold data (not alpha)."""
+        self.band_names = layout.names
+        """Names of `data_bands`, "" where the file gives none."""
+        self.dtype = layout.dtype
+        """NumPy name of the data type in the file."""
+        self.nodata = layout.nodata[0]
+        """Value that marks a pixel without data in the first band, or None."""
+        self.bands = bands
+        """The three 1-based indexes of the view and of the model's input."""
+        self.stretch = Stretch.identity()
+        """From the values of `bands` to 0..255."""
+        self._layout = layout
+        self._handles = handles
+        self._resources = ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        source: Any,
+        bands: Sequence[int | str] | None = None,
+        percentiles: tuple[float, float] = (2.0, 98.0),
+        workdir: str | Path | None = None,
+        *,
+        fingerprint: str | None = None,
+        stretch: Stretch | None = None,
+    ) -> Scene:
+        """Open a scene.
+
+        Args:
+            source: a path, a URL, a STAC item (pystac or dict), an xarray.DataArray or Dataset, or an image
+                as an array (H, W), (H, W, C) or (C, H, W).
+            bands: one to three 1-based indexes or names for red, green and blue; None chooses.
+            percentiles: of the valid values of each band, shown as 0 and 255. Photos are shown as they are.
+            workdir: folder for sources in memory, which are written to disk once; None takes a temporary one,
+                which goes when the scene is closed.
+            fingerprint: the caller's own id of the pixels, instead of the one made from path, size and time.
+            stretch: take this one instead of computing it.
+
+        Raises:
+            SceneNotFoundError, NotARasterError, DamagedSceneError: it is not there or cannot be read.
+            UnsupportedSceneError: complex pixels, no bands, georeferenced by control points only.
+            EmptySceneError: no pixel is valid.
+            BandError: a band that it does not have.
+            StretchError: percentiles that are not 0 <= low < high <= 100.
+        """
+        low, high = percentiles
+        if not 0 <= low < high <= 100:
+            raise StretchError(f"percentiles={percentiles!r}: give 0 <= low < high <= 100, for example (2, 98)")
+        with ExitStack() as undo:  # no handle or folder is left behind by a scene that nobody got
+            located = _kept(locate(source, workdir), undo)
+            handles = ThreadHandles(located.path)
+            undo.callback(handles.close)
+            with handles.dataset() as dataset:
+                check_supported(dataset, located.path)
+                is_palette = dataset.count == 1 and dataset.colorinterp[0] == ColorInterp.palette
+                if is_palette:
+                    located = _kept(expand_palette(dataset, located, workdir), undo)
+            if is_palette:
+                handles.close()
+                handles = ThreadHandles(located.path)
+                undo.callback(handles.close)
+            with handles.dataset() as dataset:
+                layout = layout_of(dataset, located.path)
+            scene = cls(located, handles, layout, _view(layout, bands))
+            scene.fingerprint = fingerprint or located.fingerprint
+            scene.stretch = stretch or scene._compute_stretch(percentiles)
+            scene._resources = undo.pop_all()
+        return scene
+
+    @property
+    def count(self) -> int:
+        """Number of data bands."""
+        return len(self.data_bands)
+
+    def __repr__(self) -> str:
+        place = self.grid.crs.to_string() if self.grid.crs is not None else "no CRS"
+        return (
+            f"<Scene {self.name!r} {self.grid.width}x{self.grid.height} px, {self.count} x {self.dtype}, "
+            f"{place[:40]}, bands {self.bands}>"
+        )
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; temporary ones are removed. Reading afterwards raises SceneClosedError."""
+        self._resources.close()
+
+    # -- reading
+
+    def read(self, window: Window, bands: Sequence[int | str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The values of a window.
+
+        Args:
+            window: scene pixels; it may stick out of the scene. With scale s, an output pixel is the mean of
+                the valid pixels among its s x s.
+            bands: 1-based indexes or names; None means `self.bands`.
+
+        Returns:
+            values: (B, h, w) float32, 0 where nothing is valid; h = window.height // window.scale.
+            valid: (h, w) bool; False outside the scene. With a scale, True if any of the pixels is valid.
+
+        Raises:
+            BandError: the scene has no such band.
+            DamagedSceneError: the pixels cannot be read.
+            SceneClosedError: the scene is closed.
+        """
+        wanted = [check_band(b, self.data_bands, self.band_names) for b in (self.bands if bands is None else bands)]
+        judged = self._judged_bands(wanted)
+        height, width = window.model_shape
+        values = np.zeros((len(judged), height, width), dtype=np.float32)
+        valid = np.zeros((height, width), dtype=bool)
+        with self._handles.dataset() as dataset:
+            for rows, top, bottom in _pieces(window.row, window.scale, height, self.grid.height):
+                for cols, left, right in _pieces(window.col, window.scale, width, self.grid.width):
+                    area = RasterWindow(left, top, right - left, bottom - top)
+                    shape = (rows.stop - rows.start, cols.stop - cols.start)
+                    values[:, rows, cols], valid[rows, cols] = self._read_inside(dataset, judged, area, shape)
+        values[:, ~valid] = 0
+        if wanted != judged:
+            values = values[[judged.index(band) for band in wanted]]
+        return values, valid
+
+    def rgb(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """The stretched view of a window: what the model sees.
+
+        Returns:
+            image: (h, w, 3) uint8, black where not valid; valid: (h, w) bool.
+        """
+        values, valid = self.read(window)
+        return np.ascontiguousarray(np.moveaxis(self.stretch.apply(values, valid), 0, -1)), valid
+
+    def preview(self, max_size: int = SAMPLE_SIZE) -> tuple[np.ndarray, np.ndarray, int]:
+        """The whole scene, small.
+
+        Args:
+            max_size: pixels along the longer side, at most.
+
+        Returns:
+            image: (h, w, 3) uint8; valid: (h, w) bool; factor: scene pixels per preview pixel.
+        """
+        window = self._whole(max_size)
+        image, valid = self.rgb(window)
+        return image, valid, window.scale
+
+    # -- inside
+
+    def _judged_bands(self, wanted: list[int]) -> list[int]:
+        """The bands to read: those wanted, and those that tell whether an integer pixel is valid."""
+        bands = list(dict.fromkeys(wanted))
+        if self._is_integer and self._uses_nodata:
+            bands = list(dict.fromkeys([*bands, *self.bands]))
+        return bands
+
+    @property
+    def _is_integer(self) -> bool:
+        return np.dtype(self.dtype).kind in "iu"
+
+    @property
+    def _uses_nodata(self) -> bool:
+        return not self._layout.has_mask and any(value is not None for value in self._layout.nodata)
+
+    def _read_inside(
+        self, dataset: rasterio.DatasetReader, bands: list[int], area: RasterWindow, shape: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values and validity of an area inside the scene, decimated to a shape."""
+        values = dataset.read(
+            bands,
+            window=area,
+            out_shape=(len(bands), *shape),
+            resampling=Resampling.average,
+            out_dtype="float32",
+        )
+        if self._layout.has_mask:
+            mask = dataset.read_masks(self.data_bands[0], window=area, out_shape=shape, resampling=Resampling.average)
+            valid = mask > 0
+        elif self._uses_nodata:
+            holds = self._holds_data(values, bands)
+            valid = holds.any(axis=0) if self._is_integer else holds.all(axis=0)
+        else:
+            valid = np.ones(shape, dtype=bool)
+        if not self._is_integer:
+            valid &= np.isfinite(values).all(axis=0)
+        return values, valid
+
+    def _holds_data(self, values: np.ndarray, bands: Sequence[int]) -> np.ndarray:
+        """(B, h, w) bool: the value is not that band's nodata (NaN is left to isfinite)."""
+        nodata = [self._layout.nodata[self.data_bands.index(band)] for band in bands]
+        marks = np.array([np.nan if v is None else np.clip(v, _FLOAT32.min, _FLOAT32.max) for v in nodata])
+        return values != marks.astype(np.float32)[:, None, None]
+
+    def _whole(self, max_size: int) -> Window:
+        factor = max(1, math.ceil(max(self.grid.shape) / max_size))
+        columns, rows = math.ceil(self.grid.width / factor), math.ceil(self.grid.height / factor)
+        return Window(0, 0, columns * factor, rows * factor, factor)
+
+    def _compute_stretch(self, percentiles: tuple[float, float]) -> Stretch:
+        with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="YES"):  # half a photo is otherwise read as grey
+            samples = self._valid_values()
+        tags = [self._layout.tags[self.data_bands.index(band)] for band in self.bands]
+        if is_display_ready(samples, self.dtype, tags, self._layout.is_photo):
+            return Stretch.identity()
+        return percentile_stretch(samples, percentiles)
+
+    def _valid_values(self) -> list[np.ndarray]:
+        """Valid values of each band of the view, from a decimated read or from a lattice of blocks.
+
+        Raises:
+            EmptySceneError: there are none.
+        """
+        whole = [self._whole(SAMPLE_SIZE)]
+        large = self.grid.width * self.grid.height > _FULL_READ_PIXELS
+        plans = [list(self._lattice()), whole] if large and not self._layout.has_overviews else [whole]
+        for plan in plans:
+            found: list[list[np.ndarray]] = [[], [], []]
+            for window in plan:
+                values, valid = self.read(window)
+                keep = valid & self._holds_data(values, self.bands)
+                for band in range(3):
+                    found[band].append(values[band][keep[band]])
+            samples = [np.concatenate(parts) for parts in found]
+            if any(sample.size for sample in samples):
+                return [sample if sample.size else np.zeros(1, np.float32) for sample in samples]
+        raise EmptySceneError(
+            f"the scene {self.name!r} has no valid pixel (nodata={self.nodata!r}); check its nodata value, "
+            "or choose other bands"
+        )
+
+    def _lattice(self) -> Iterator[Window]:
+        """Small blocks spread over the scene, its corners among them."""
+
+        def starts(extent: int) -> list[int]:
+            block = min(_SAMPLE_BLOCK, extent)
+            return sorted({round(v) for v in np.linspace(0, extent - block, _SAMPLES_PER_SIDE)})
+
+        for row in starts(self.grid.height):
+            for col in starts(self.grid.width):
+                yield Window(col, row, _SAMPLE_BLOCK, _SAMPLE_BLOCK)
+
+
+def _pieces(start: int, scale: int, count: int, extent: int) -> Iterator[tuple[slice, int, int]]:
+    """Cut one axis of a window where it leaves the scene, so that output pixels stay aligned with scene
+    pixels.
+
+    GDAL shrinks an area to a shape evenly. Where the scene ends inside an output pixel, that pixel is read on
+    its own.
+
+    Args:
+        start: scene pixel of the window's edge; scale: scene pixels per output pixel; count: output pixels;
+        extent: scene pixels.
+
+    Yields:
+        (output slice, first scene pixel, last scene pixel + 1).
+    """
+    low, high = max(0, start), min(extent, start + count * scale)
+    if high <= low:
+        return
+    first, last = -((start - low) // scale), (high - start) // scale  # whole output pixels: first..last
+    if (low - start) % scale:
+        edge = (low - start) // scale
+        yield slice(edge, edge + 1), low, min(high, start + (edge + 1) * scale)
+    if last > first:
+        yield slice(first, last), start + first * scale, start + last * scale
+    if (high - start) % scale and last >= first:
+        yield slice(last, last + 1), start + last * scale, high
+
+
+def _view(layout: Layout, asked: Sequence[int | str] | None) -> tuple[int, int, int]:
+    if asked is not None:
+        return resolve_bands(asked, layout.indexes, layout.names)
+    red, green, blue = choose_bands(layout.names, layout.tags, layout.dtype)
+    return layout.indexes[red], layout.indexes[green], layout.indexes[blue]
+
+
+def _kept(located: Located, undo: ExitStack) -> Located:
+    """The same; its temporary folder is removed with the others."""
+    if located.folder is not None:
+        undo.callback(located.folder.cleanup)
+    return located
