@@ -54,9 +54,7 @@ class Progress:
 class Reporter(Protocol):
     """What a job's function is given to report to."""
 
-    def update(
-        self, done: float, total: float | None = None, message: str | None = None, **values: float
-    ) -> None:
+    def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
         """Report progress; raises JobCancelled when the job should stop."""
 
     def check(self) -> None:
@@ -66,9 +64,7 @@ class Reporter(Protocol):
 class SilentReporter:
     """A reporter for callers that want neither progress nor cancel."""
 
-    def update(
-        self, done: float, total: float | None = None, message: str | None = None, **values: float
-    ) -> None:
+    def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
         """Ignore the report."""
 
     def check(self) -> None:
@@ -166,9 +162,7 @@ class Job(Generic[T]):
         if self._cancel.is_set():
             raise JobCancelled(f"{self.title!r} was cancelled")
 
-    def update(
-        self, done: float, total: float | None = None, message: str | None = None, **values: float
-    ) -> None:
+    def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
         """Report progress (called by the job's own function)."""
         self.check()
         elapsed = time.monotonic() - self._started

@@ -1,0 +1,72 @@
+// What only the page can do for the labeler: keep JupyterLab's context menu and shortcuts away from the map, say
+// whether a click was meant as a minus, and draw the box while it is being dragged.
+
+function inMap(event) {
+  return event.target.closest(".leaflet-container") && !event.target.closest(".leaflet-control");
+}
+
+// Follows a drag with a rectangle. The corners themselves reach the kernel as coordinates of the map.
+function drawBand(container, start, signal) {
+  const band = document.createElement("div");
+  band.className = "seglab-band";
+  const frame = container.getBoundingClientRect();
+  container.appendChild(band);
+  const done = new AbortController();
+  const stop = () => {
+    done.abort();
+    band.remove();
+  };
+  const move = (event) => {
+    const x = [start.clientX, event.clientX].map((v) => Math.min(Math.max(v, frame.left), frame.right) - frame.left);
+    const y = [start.clientY, event.clientY].map((v) => Math.min(Math.max(v, frame.top), frame.bottom) - frame.top);
+    band.style.left = `${Math.min(...x)}px`;
+    band.style.top = `${Math.min(...y)}px`;
+    band.style.width = `${Math.abs(x[1] - x[0])}px`;
+    band.style.height = `${Math.abs(y[1] - y[0])}px`;
+  };
+  move(start);
+  document.addEventListener("mousemove", move, { signal: done.signal });
+  document.addEventListener("mouseup", stop, { signal: done.signal, capture: true });
+  signal.addEventListener("abort", stop);
+}
+
+function keep(model, root, signal) {
+  // Lumino looks for this attribute between the focused element and the document.
+  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  root.addEventListener(
+    "contextmenu",
+    (event) => {
+      if (!inMap(event)) return;
+      event.preventDefault();
+      event.stopPropagation(); // Leaflet, further in, has seen it already
+    },
+    { signal },
+  );
+  root.addEventListener(
+    "mousedown",
+    (event) => {
+      if (!inMap(event) || event.button !== 0) return;
+      const minus = event.altKey || event.shiftKey;
+      if (model.get("minus") !== minus) {
+        model.set("minus", minus);
+        model.save_changes(); // travels ahead of the click that Leaflet sends when the button is released
+      }
+      if (model.get("tool") === "box") drawBand(event.target.closest(".leaflet-container"), event, signal);
+    },
+    { signal, capture: true },
+  );
+}
+
+function render({ model, el }) {
+  const controller = new AbortController();
+  const attach = () => {
+    if (controller.signal.aborted) return;
+    const root = el.closest(".seglab-labeler");
+    if (root) keep(model, root, controller.signal);
+    else requestAnimationFrame(attach); // not in the page yet
+  };
+  attach();
+  return () => controller.abort();
+}
+
+export default { render };
