@@ -100,6 +100,10 @@ class NoPredictionError(SegLabError):
     """A class map was asked for and the scene has not been mapped yet."""
 
 
+class TrainingError(SegLabError):
+    """A round cannot be trained as asked."""
+
+
 class NothingToUndoError(SegLabError):
     """There is no action left to undo or to redo."""
 

@@ -75,10 +75,11 @@ def by_difference(windows: Sequence[Window], looks: np.ndarray, count: int) -> l
     typical = int((unit @ unit.mean(0)).argmax())
     chosen, distance = [typical], 1 - unit @ unit[typical]
     while len(chosen) < min(count, len(windows)):
+        distance[chosen] = -np.inf
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, 1 - unit @ unit[chosen[-1]])
     reasons = ["the most typical look of this scene"] + ["looks unlike the windows before it"] * len(chosen)
     return [
         Suggestion(windows[i], windows[i].polygon, 1.0 - rank / len(chosen), reasons[rank])
-        for rank, i in enumerate(chosen)
+        for rank, i in enumerate(chosen[:count])
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,31 +12,38 @@ from shapely import STRtree
 from seglab.active.suggest import Suggestion, by_difference, by_uncertainty
 from seglab.app.rounds import CurrentModel
 from seglab.app.state import State
+from seglab.core.raster import Scene
 from seglab.core.windows import Window, sweep_windows
 from seglab.errors import NoLabelsError
-from seglab.inference.sweep import MappedClass, class_probabilities
+from seglab.inference.sweep import MappedClass, Prediction, class_probabilities
 from seglab.jobs import Reporter
 from seglab.store.project import Project
 
 SUGGESTION_WINDOWS = 24
 """Windows that a suggestion looks at, at most: about 4 s on two cores where none is encoded."""
 
+MOSTLY = 0.5
+"""A window is suggested only if at least this share of it has data."""
 
-def mapped_classes(current: CurrentModel, state: State) -> list[MappedClass]:
-    """The classes that the current model can map; a class's value is its place in the project's list, from 1.
+
+def require_classes(current: CurrentModel, state: State) -> None:
+    """Check that there is something to map.
 
     Raises:
-        NoLabelsError: no class has a prompt yet.
+        NoLabelsError: no class has an object, now or in the round.
     """
+    if not state.objects and not current.trained:
+        raise NoLabelsError("no class has an accepted object yet; accept one, then map the scene")
+
+
+def mapped_classes(current: CurrentModel, state: State) -> list[MappedClass]:
+    """The classes that the current model can map; a class's value is its place in the project's list, from 1."""
     prompts = current.class_prompts(state.objects)
-    found = [
+    return [
         MappedClass(place + 1, name, colour, prompts[name])
         for place, (name, colour) in enumerate(state.classes.items())
         if name in prompts
     ]
-    if not found:
-        raise NoLabelsError("no class has an accepted object yet; accept one, then map the scene")
-    return found
 
 
 def map_scale(state: State) -> int:
@@ -54,6 +62,25 @@ def new_map_path(project: Project) -> Path:
     return path
 
 
+def prediction_data(project: Project, prediction: Prediction) -> dict[str, Any]:
+    """The data of a "prediction" event; files inside the project are named from its folder, so that it may move."""
+    data: dict[str, Any] = {"round": prediction.round}
+    for name, path in (("path", prediction.path), ("confidence", prediction.confidence_path)):
+        path = path.absolute()
+        inside = path.is_relative_to(project.folder.absolute())
+        data[name] = path.relative_to(project.folder.absolute()).as_posix() if inside else str(path)
+    return data
+
+
+def prediction_of(project: Project, state: State) -> Prediction | None:
+    """The latest map, if its files are still there."""
+    data = state.prediction
+    if data is None:
+        return None
+    found = Prediction(project.folder / data["path"], project.folder / data["confidence"], data["round"])
+    return found if found.path.exists() else None
+
+
 def suggest_windows(
     reporter: Reporter, current: CurrentModel, state: State, scale: int, count: int
 ) -> list[Suggestion]:
@@ -67,7 +94,7 @@ def suggest_windows(
         count: how many suggestions.
     """
     encoder = current.encoder
-    windows = _unlabelled_windows(encoder.scene.grid.shape, encoder.model.spec.image_size, scale, state)
+    windows = _unlabelled_windows(encoder.scene, encoder.model.spec.image_size, scale, state)
     classes = mapped_classes(current, state) if state.objects or current.trained else []
     prompts = torch.stack([c.prompt for c in classes]) if classes else None
     found: list[np.ndarray] = []
@@ -84,12 +111,21 @@ def suggest_windows(
     return by_uncertainty(windows, found, ["background", *(c.name for c in classes)], count)
 
 
-def _unlabelled_windows(shape: tuple[int, int], size: int, scale: int, state: State) -> list[Window]:
-    """Windows spread evenly over the scene: those without any label where there are some, else all."""
-    windows = list(sweep_windows(shape, size, 0.0, scale))
+def _unlabelled_windows(scene: Scene, size: int, scale: int, state: State) -> list[Window]:
+    """Windows with data spread evenly over the scene: those without any label where there are some, else all."""
+    _, valid, factor = scene.preview()
+    windows = [w for w in sweep_windows(scene.grid.shape, size, 0.0, scale) if _share(w, valid, factor) >= MOSTLY]
     labelled = STRtree([o.geometry for o in state.objects] + list(state.reviewed))
     free = [w for w in windows if len(labelled.query(w.polygon, predicate="intersects")) == 0] or windows
     if len(free) <= SUGGESTION_WINDOWS:
         return free
     picks = np.linspace(0, len(free) - 1, SUGGESTION_WINDOWS).round().astype(int)
     return [free[i] for i in picks]
+
+
+def _share(window: Window, valid: np.ndarray, factor: int) -> float:
+    """The share of a window that has data, by the scene's preview."""
+    rows = slice(window.row // factor, -(-(window.row + window.height) // factor))
+    cols = slice(window.col // factor, -(-(window.col + window.width) // factor))
+    part = valid[rows, cols]
+    return float(part.mean()) if part.size else 0.0

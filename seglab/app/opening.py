@@ -9,10 +9,10 @@ from typing import Any
 
 from seglab import jobs
 from seglab.app.session import LabelSession
-from seglab.app.state import next_colour
 from seglab.core.raster import Scene
-from seglab.errors import ProjectError
+from seglab.errors import ProjectDamagedError, ProjectError
 from seglab.models.registry import load_model
+from seglab.models.sam import AdaptedSam
 from seglab.store.project import Project
 
 DEFAULT_CLASSES = ("object",)
@@ -27,6 +27,7 @@ def open_session(
     bands: Sequence[int] | None = None,
     device: str | None = None,
     checkpoint: str | Path | None = None,
+    adapt_from: str | int | None = None,
     author: str | None = None,
 ) -> LabelSession:
     """Open a scene for labelling; a project that is there already opens as it was left.
@@ -39,6 +40,9 @@ def open_session(
         bands: three 1-based bands that the model sees as red, green, blue; the project's, else chosen, if None.
         device: "cuda", "mps" or "cpu"; chosen if None.
         checkpoint: a weights file instead of the model's own.
+        adapt_from: where rounds put their adapters: "all" blocks (TransLandSeg as published), "late" (the last
+            quarter), "last", or a block number; the project's, else "late", if None. The blocks before it stay
+            frozen and cached.
         author: who labels; the account's name if None.
 
     Raises:
@@ -47,15 +51,22 @@ def open_session(
         ProjectDamagedError: the project's folder is damaged; nothing in it was changed.
         ModelNotFoundError, CheckpointError, DownloadError, DeviceError: see load_model.
     """
-    folder = Path(project) if project is not None else None
-    known = Project.open(folder).manifest if folder is not None and folder.exists() else None
-    scene = Scene.open(source, bands=bands or (known or {}).get("bands"))
+    scene = Scene.open(source, bands=bands)
     with ExitStack() as undo:
-        undo.callback(scene.close)
-        folder = folder or Path.cwd() / f"{scene.name}.seglab"
-        name = model or (known or {}).get("model") or "tiny"
-        weights = _load(name, checkpoint, device)
-        settings = {"scene": _scene_card(scene), "bands": list(scene.bands), "model": name}
+        undo.callback(lambda: scene.close())
+        folder = Path(project) if project is not None else Path.cwd() / f"{scene.name}.seglab"
+        known = Project.open(folder).manifest if (folder / "project.json").exists() else {}
+        if bands is None and known.get("bands") not in (None, list(scene.bands)):
+            scene.close()
+            scene = Scene.open(source, bands=known["bands"])
+        settings = {
+            "scene": _scene_card(scene, source),
+            "bands": list(scene.bands),
+            "model": model or known.get("model") or "tiny",
+            "adapt_from": known.get("adapt_from", "late") if adapt_from is None else adapt_from,
+        }
+        # The model comes first: a name that does not exist must not become part of a project.
+        weights = _load(settings["model"], checkpoint, device, settings["adapt_from"])
         opened = Project.open_or_create(folder, settings)
         _check(opened, settings)
         session = LabelSession(scene, opened, weights, author)
@@ -64,20 +75,23 @@ def open_session(
     return session
 
 
-def _load(name: str, checkpoint: str | Path | None, device: str | None) -> Any:
+def _load(name: str, checkpoint: str | Path | None, device: str | None, adapt_from: str | int) -> AdaptedSam:
     """The model; a download shows its progress in the terminal or the cell."""
     job = jobs.start(
-        lambda reporter: load_model(name, checkpoint=checkpoint, device=device, reporter=reporter),
+        lambda reporter: load_model(
+            name, checkpoint=checkpoint, device=device, adapt_from=adapt_from, reporter=reporter
+        ),
         title=f"load {name}",
-        unit="B",
+        unit="MB",
     )
     if not job.wait(1.0):
         jobs.follow(job)
     return job.result()
 
 
-def _scene_card(scene: Scene) -> dict[str, Any]:
-    """What identifies a scene: its pixels' place, not the path it happens to have today."""
+def _scene_card(scene: Scene, source: Any) -> dict[str, Any]:
+    """What identifies a scene: its pixels' place, not the path it happens to have today; without a CRS its name, and
+    for an array its content."""
     grid = scene.grid
     return {
         "name": scene.name,
@@ -86,33 +100,43 @@ def _scene_card(scene: Scene) -> dict[str, Any]:
         "transform": list(grid.transform)[:6],
         "crs": None if grid.crs is None else grid.crs.to_string(),
         "path": str(scene.path),
+        "identity": scene.name if isinstance(source, (str, Path)) else scene.fingerprint,
     }
 
 
 def _check(project: Project, settings: dict[str, Any]) -> None:
     """Refuse a project of another scene; follow a change of bands or model while no round depends on it."""
-    kept = project.manifest
-    for key in ("width", "height", "transform", "crs"):
-        if kept["scene"][key] != settings["scene"][key]:
-            raise ProjectError(
-                f"project {str(project.folder)!r} belongs to scene {kept['scene']['name']!r}, whose {key} is "
-                f"{kept['scene'][key]!r} and not {settings['scene'][key]!r}; pass project= with another folder"
-            )
-    for key in ("bands", "model"):
-        if kept[key] != settings[key]:
-            if project.rounds():
-                raise ProjectError(
-                    f"the rounds of project {str(project.folder)!r} were trained with {key}={kept[key]!r} and not "
-                    f"{settings[key]!r}; leave {key} out, or pass project= with another folder"
-                )
-            project.update_manifest(**{key: settings[key]})
+    kept, now = project.manifest, settings["scene"]
+    keys = ["width", "height", "transform", "crs"] + (["identity"] if now["crs"] is None else [])
+    try:
+        differing = [key for key in keys if kept["scene"][key] != now[key]]
+        changed = [key for key in ("bands", "model", "adapt_from") if kept[key] != settings[key]]
+    except (KeyError, TypeError) as error:
+        raise ProjectDamagedError(
+            f"project.json in {str(project.folder)!r} lacks {error}; restore it from a backup. Nothing was changed."
+        ) from error
+    if differing:
+        key = differing[0]
+        raise ProjectError(
+            f"project {str(project.folder)!r} belongs to scene {kept['scene']['name']!r}, whose {key} is "
+            f"{kept['scene'][key]!r} and not {now[key]!r}; pass project= with another folder"
+        )
+    if changed and project.rounds():
+        key = changed[0]
+        raise ProjectError(
+            f"the rounds of project {str(project.folder)!r} were trained with {key}={kept[key]!r} and not "
+            f"{settings[key]!r}; leave {key} out, or pass project= with another folder"
+        )
+    if changed:
+        project.update_manifest(**{key: settings[key] for key in changed})
 
 
 def _add_classes(session: LabelSession, classes: Sequence[str] | Mapping[str, str] | None) -> None:
     """Add the classes that the project does not have yet; they are where it starts, so undo does not reach them."""
     if classes is None:
         classes = () if session.classes else DEFAULT_CLASSES
-    colours = dict(classes) if isinstance(classes, Mapping) else {}
-    for name in classes:
-        if name not in session.classes:
-            session.add_class(name, colours.get(name) or next_colour(session.classes), initial=True)
+    names = [classes] if isinstance(classes, str) else list(classes)
+    colours = {name: classes[name] for name in names} if isinstance(classes, Mapping) else {}
+    for name in names:
+        if name.strip() not in session.classes:
+            session.add_class(name, colours.get(name), initial=True)

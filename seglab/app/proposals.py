@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from shapely.geometry.base import BaseGeometry
 
+from seglab.app.rounds import CurrentModel
 from seglab.core.masks import polygons_of
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window, lattice_window
-from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import NoMaskError
 from seglab.models.device import compute
 from seglab.models.prompt_arrays import encode_prompts
@@ -24,16 +25,28 @@ FILL = 0.8
 class Proposal:
     """A candidate mask of the object that is being prompted for."""
 
-    array: np.ndarray
-    """(window.height, window.width) bool."""
+    cells: np.ndarray
+    """(s, s) bool at the model's input resolution: a cell is `window.scale` scene pixels wide."""
     window: Window
     """Where, in scene pixels."""
     iou: float
     """The model's own estimate of the mask's IoU, 0 to 1."""
+    round: int
+    """The round of the model that drew it; 0 before any."""
     scene_shape: tuple[int, int]
     """(rows, cols) of the scene."""
     logits: torch.Tensor
-    """(m, m) the decoder's own resolution; fed back to it with the next click."""
+    """(m, m) at the decoder's own resolution; fed back to it with the next click."""
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """(window.height, window.width) bool, False outside the scene."""
+        scale = self.window.scale
+        fine = self.cells.repeat(scale, 0).repeat(scale, 1)
+        inside = self.window.overlap(self.scene_shape)[0]
+        array = np.zeros(self.window.shape, dtype=bool)
+        array[inside] = fine[inside]
+        return array
 
     def full(self) -> np.ndarray:
         """The mask at the size of the scene, bool."""
@@ -42,7 +55,7 @@ class Proposal:
         scene[place] = self.array[inside]
         return scene
 
-    @property
+    @cached_property
     def polygon(self) -> BaseGeometry:
         """The mask's outline on pixel edges, scene pixels (MultiPolygon)."""
         return polygons_of(self.array, self.window.col, self.window.row)
@@ -87,85 +100,85 @@ def _holds(window: Window, col: float, row: float) -> bool:
 
 
 def propose(
-    encoder: WindowEncoder, prompts: Prompts, window: Window, previous: torch.Tensor | None
+    current: CurrentModel, prompts: Prompts, window: Window, previous: torch.Tensor | None
 ) -> tuple[Proposal, ...]:
     """The model's candidate masks for prompts, best predicted IoU first.
 
     Args:
-        encoder: the model and its cache.
+        current: the model and its round.
         prompts: not empty, inside the window.
         window: where to look.
         previous: (m, m) logits of the mask that the last prompt corrects, or None.
     """
-    model = encoder.model
+    encoder, model = current.encoder, current.encoder.model
     arrays = encode_prompts(*prompts.in_model(window))
     with torch.inference_mode(), compute(model.device):
-        embedding = encoder.embedding(window)
         logits, ious = model.decode(
-            embedding,
+            encoder.embedding(window),
             torch.from_numpy(arrays.coords).to(model.device),
             torch.from_numpy(arrays.labels).to(model.device),
             None if previous is None else previous[None, None].to(model.device),
         )
-        logits = logits.float()
-        full = torch.nn.functional.interpolate(logits, window.shape, mode="bilinear", align_corners=False)
-        masks = (full[0] > 0).cpu().numpy()
-    shape = (encoder.scene.grid.height, encoder.scene.grid.width)
-    inside = np.zeros(window.shape, dtype=bool)
-    inside[window.overlap(shape)[0]] = True
-    order = ious[0].float().argsort(descending=True).tolist()
+        logits, ious = logits.float(), ious[0].float()
+        fine = torch.nn.functional.interpolate(logits, window.model_shape, mode="bilinear", align_corners=False)
+        cells = (fine[0] > 0).cpu().numpy()
+    shape = encoder.scene.grid.shape
     return tuple(
-        Proposal(masks[i] & inside, window, float(ious[0, i].clamp(0, 1)), shape, logits[0, i].cpu()) for i in order
+        Proposal(cells[i], window, float(ious[i].clamp(0, 1)), current.number, shape, logits[0, i].cpu())
+        for i in ious.argsort(descending=True).tolist()
     )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The draft after one prompt."""
+
+    prompts: Prompts
+    candidates: tuple[Proposal, ...] = ()
+    chosen: int = 0
 
 
 class Draft:
     """The object that is not accepted yet. Not thread-safe: the session calls it under its lock."""
 
     def __init__(self) -> None:
-        self._history = [Prompts()]
-        self._candidates: tuple[Proposal, ...] = ()
-        self._chosen = 0
+        self._steps = [_Step(Prompts())]
 
     @property
     def prompts(self) -> Prompts:
         """What has been clicked so far."""
-        return self._history[-1]
+        return self._steps[-1].prompts
 
     @property
     def candidates(self) -> tuple[Proposal, ...]:
         """The candidate masks, best predicted IoU first."""
-        return self._candidates
+        return self._steps[-1].candidates
 
     @property
     def mask(self) -> Proposal | None:
         """The chosen candidate."""
-        return self._candidates[self._chosen] if self._candidates else None
+        return self.candidates[self._steps[-1].chosen] if self.candidates else None
 
-    def prompt(self, encoder: WindowEncoder, prompts: Prompts, scale: int) -> Proposal:
+    def prompt(self, current: CurrentModel, prompts: Prompts, scale: int) -> Proposal:
         """Ask the model for masks for the prompts so far and one more.
 
         Args:
-            encoder: the model.
+            current: the model.
             prompts: all of them.
             scale: the finest scale for a new object, scene pixels per model pixel.
         """
-        current = self.mask
-        window = None if current is None else current.window
-        shape = (encoder.scene.grid.height, encoder.scene.grid.width)
-        wanted = window_for(prompts, window, encoder.model.spec.image_size, scale, shape)
-        previous = current.logits if current is not None and wanted == window else None
-        self._candidates = propose(encoder, prompts, wanted, previous)
-        self._chosen = 0
-        self._history.append(prompts)
-        return self._candidates[0]
+        mask = self.mask
+        window = None if mask is None else mask.window
+        encoder = current.encoder
+        wanted = window_for(prompts, window, encoder.model.spec.image_size, scale, encoder.scene.grid.shape)
+        previous = mask.logits if mask is not None and wanted == window else None
+        self._steps.append(_Step(prompts, propose(current, prompts, wanted, previous)))
+        return self.candidates[0]
 
-    def step_back(self, encoder: WindowEncoder, scale: int) -> None:
-        """Take the last prompt back and ask again with the others, from the first on."""
-        replay = self._history[1:-1]
-        self.clear()
-        for prompts in replay:
-            self.prompt(encoder, prompts, scale)
+    def step_back(self) -> None:
+        """Take the last prompt back: what was shown before it is there again."""
+        if len(self._steps) > 1:
+            self._steps.pop()
 
     def choose(self, index: int) -> Proposal:
         """Take another of the candidates.
@@ -173,11 +186,11 @@ class Draft:
         Raises:
             NoMaskError: there is no such candidate.
         """
-        if not 0 <= index < len(self._candidates):
+        if not 0 <= index < len(self.candidates):
             raise NoMaskError(f"there is no candidate {index}; click an object first, then choose 0 to 2")
-        self._chosen = index
-        return self._candidates[index]
+        self._steps[-1] = replace(self._steps[-1], chosen=index)
+        return self.candidates[index]
 
     def clear(self) -> None:
         """Forget the object."""
-        self._history, self._candidates, self._chosen = [Prompts()], (), 0
+        self._steps = [_Step(Prompts())]

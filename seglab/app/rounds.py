@@ -120,7 +120,7 @@ def train(
         for o in labels.objects
     )
     own = Labels(tuple(known), objects, labels.reviewed)
-    chips = build_chips(reporter, own, encoder.scene, encoder, config.orientations)
+    chips = build_chips(reporter, own, encoder.scene, encoder, config.steps, config.orientations)
     result = train_round(reporter, model, chips, config)
     card = {
         "model": model.spec.name,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -15,7 +17,7 @@ from seglab import jobs
 from seglab.active.suggest import Suggestion
 from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
-from seglab.app.mapping import suggest_windows
+from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.rounds import Round
 from seglab.app.state import LabelledObject, State, accept_data, next_colour, polygons_only, reduce, title
@@ -27,12 +29,17 @@ from seglab.errors import (
     NoMaskError,
     NothingToUndoError,
     OutsideSceneError,
+    PromptError,
+    SegLabError,
     UnknownClassError,
     UnknownRoundError,
+    WriteError,
 )
 from seglab.export import export_labels
 from seglab.inference.sweep import Prediction
 from seglab.models.sam import AdaptedSam
+from seglab.store.colours import parse_colour
+from seglab.store.events import Event
 from seglab.store.project import Project
 
 Listener = Callable[["LabelSession", str], None]
@@ -60,7 +67,9 @@ class LabelSession:
         self._draft = Draft()
         self._state = reduce(project.events())
         self._learner = Learner(scene, project, model, self._record)
-        self._learner.take(self._state.round)
+        self.problem: str | None = None
+        """Why the project's round is not in use, if it could not be loaded when the session was opened."""
+        self._take_saved_round()
 
     def __repr__(self) -> str:
         return (
@@ -127,16 +136,13 @@ class LabelSession:
 
     @property
     def round(self) -> int:
-        """The current round; 0 is the model before any."""
-        return self._state.round
+        """The round in use; 0 is the model before any."""
+        return self._learner.current.number
 
     @property
     def prediction(self) -> Prediction | None:
         """The latest map of the scene, if its files are still there."""
-        data = self._state.prediction
-        if data is None or not Path(data["path"]).exists():
-            return None
-        return Prediction(Path(data["path"]), Path(data["confidence"]), data["round"])
+        return prediction_of(self.project, self._state)
 
     @property
     def scale(self) -> int:
@@ -236,10 +242,13 @@ class LabelSession:
                 raise NoMaskError("there is no mask to accept; click an object first")
             if not proposal.array.any():
                 raise NoMaskError("the mask is empty; click the object again, or choose another candidate")
-            geometry = proposal.polygon
-            data = accept_data(class_name, geometry, self.prompts, proposal.window, proposal.iou, self.round)
-            event = self._record("accept", data, "labels")
-            self.reject()
+            data = accept_data(
+                class_name, proposal.polygon, self.prompts, proposal.window, proposal.iou, proposal.round
+            )
+            try:
+                event = self._record("accept", data, "labels", self._draft.clear)
+            finally:
+                self._tell("mask")
             return next(o for o in self.objects if o.id == event)
 
     # -- labelling
@@ -254,11 +263,14 @@ class LabelSession:
 
         Raises:
             UnknownClassError: the name is empty or taken.
+            WriteError: the colour is not written '#rrggbb'.
         """
         name = name.strip()
         with self._lock:
             if not name or name in self.classes:
                 raise UnknownClassError(f"class {name!r} is empty or already there; give the class a new name")
+            if colour is not None:
+                parse_colour(colour)
             data = {"name": name, "colour": colour or next_colour(self.classes), "initial": initial}
             self._record("class", data, "classes")
 
@@ -270,10 +282,14 @@ class LabelSession:
             crs: see `click`.
 
         Raises:
+            PromptError: the polygon is not finite.
             OutsideSceneError: the polygon does not touch the scene.
         """
         rows, cols = self.shape
         pixels = self.grid.geometry_to_pixel(polygon, crs)
+        if not np.isfinite(shapely.get_coordinates(pixels)).all():
+            raise PromptError("the polygon's coordinates are not finite; draw it over the imagery")
+        pixels = shapely.make_valid(pixels)
         inside = polygons_only(pixels.intersection(shapely.box(0, 0, cols, rows)))
         if inside.is_empty:
             raise OutsideSceneError("the reviewed polygon lies outside the scene; draw it over the imagery")
@@ -301,7 +317,7 @@ class LabelSession:
         """
         with self._lock:
             if not self.prompts.is_empty:
-                self._draft.step_back(self._learner.current.encoder, self._scale)
+                self._draft.step_back()
                 self._tell("mask")
                 return "the last click"
             event = self._state.undoable
@@ -355,8 +371,8 @@ class LabelSession:
             known = [0, *(r.number for r in self.rounds)]
             if number not in known:
                 raise UnknownRoundError(f"there is no round {number!r}; this project has {known}")
-            self._learner.take(number)
-            self._record("rollback", {"number": number}, "round")
+            model = self._learner.load(number)
+            self._record("rollback", {"number": number}, "round", lambda: self._learner.take(model))
 
     # -- maps, suggestions, export
 
@@ -370,7 +386,7 @@ class LabelSession:
             NoLabelsError: no class has an object yet.
         """
         with self._lock:
-            return self._learner.predict(self._state, None if path is None else Path(path))
+            return self._learner.predict(self._state, None if path is None else self._new_file(path))
 
     def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
         """Where to label next, with the reason: windows whose class map is least certain; before any class has an
@@ -393,7 +409,7 @@ class LabelSession:
         """
         if not self.objects:
             raise NoLabelsError("nothing is accepted yet, so there is nothing to export")
-        return export_labels(self.labels, Path(path), grid=self.grid, classes=dict(self.classes))
+        return export_labels(self.labels, self._new_file(path), grid=self.grid, classes=dict(self.classes))
 
     def close(self) -> None:
         """Release the scene's files; the project is already on disk."""
@@ -416,30 +432,60 @@ class LabelSession:
             )
 
     def _prompt(self, prompts: Prompts) -> Proposal:
-        proposal = self._draft.prompt(self._learner.current.encoder, prompts, self._scale)
+        proposal = self._draft.prompt(self._learner.current, prompts, self._scale)
         self._tell("mask")
         return proposal
 
-    def _step(self, kind: str, event: int) -> None:
-        """Undo or redo an event, and follow it where it changed the model."""
-        before = self.round
-        self._record(kind, {"event": event}, "labels")
-        if self.round != before:
-            self._learner.take(self.round)
-            self._tell("round")
+    def _new_file(self, path: str | Path) -> Path:
+        """A path to write to, which must not be the scene that is being labelled."""
+        path, scene = Path(path), Path(self.scene.path)
+        if path.exists() and scene.exists() and path.samefile(scene):
+            raise WriteError(f"{str(path)!r} is the scene itself; write to another file")
+        return path
 
-    def _record(self, kind: str, data: dict[str, Any], what: str) -> int:
+    def _take_saved_round(self) -> None:
+        """Use the round that the project was left with; where it cannot be loaded, labels stay reachable."""
+        try:
+            self._learner.take(self._learner.load(self._state.round))
+        except SegLabError as error:
+            self.problem = f"round {self._state.round} is not in use: {error}"
+            warnings.warn(self.problem, stacklevel=4)
+
+    def _step(self, kind: str, event: int) -> None:
+        """Undo or redo an event, and follow it where it changes the model; a round that does not load stops it."""
+        after = reduce([*self.project.events(), Event(0, "", "", kind, {"event": event})])
+        if after.round == self.round:
+            self._record(kind, {"event": event}, "labels")
+            return
+        model = self._learner.load(after.round)
+        self._record(kind, {"event": event}, "labels", lambda: self._learner.take(model))
+        self._tell("round")
+
+    def _record(self, kind: str, data: dict[str, Any], what: str, apply: Callable[[], None] | None = None) -> int:
         """Put an event on disk, follow it, and tell listeners.
+
+        Args:
+            kind, data: the event.
+            what: what listeners are told.
+            apply: what else changes with the event, before anybody is told.
 
         Returns:
             The event's id.
+
+        Raises:
+            WriteError: nothing was saved; or the event is saved and only labels.gpkg could not be replaced (another
+                program has it open), which the next action makes up for.
         """
         with self._lock:
             event = self.project.append(kind, data, self.author)
             self._state = reduce(self.project.events())
-            if what in ("labels", "classes"):
-                self.project.write_labels(self.labels, self.classes)
-        self._tell(what)
+            if apply is not None:
+                apply()
+            try:
+                if what in ("labels", "classes"):
+                    self.project.write_labels(self.labels, self.classes)
+            finally:
+                self._tell(what)
         return event.id
 
     def _tell(self, what: str) -> None:

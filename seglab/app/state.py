@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +12,14 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
+from seglab.errors import ProjectDamagedError
 from seglab.store.events import Event
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#8c564b")
 """Default class colours: Okabe and Ito's, which colour-blind people can tell apart, and brown."""
+
+FRINGE = 0.1
+"""An object of which a later one of its own class leaves less than this share was corrected by it: the rest goes."""
 
 TITLES = {
     "accept": "accept {class}",
@@ -94,7 +99,11 @@ def title(event: Event) -> str:
 
 
 def reduce(events: Iterable[Event]) -> State:
-    """The state that a list of events leads to."""
+    """The state that a list of events leads to.
+
+    Raises:
+        ProjectDamagedError: an event does not hold what its kind needs.
+    """
     events = list(events)
     done, undone = _history(events)
     maps = [event.data for event in events if event.kind == "prediction"]
@@ -103,14 +112,15 @@ def reduce(events: Iterable[Event]) -> State:
     reviewed: list[BaseGeometry] = []
     current = 0
     for event in done:
-        if event.kind == "class":
-            classes[event.data["name"]] = event.data["colour"]
-        elif event.kind == "accept":
-            objects = _with_object(objects, _object_of(event))
-        elif event.kind == "review":
-            reviewed.append(shapely.from_wkb(event.data["geometry"]))
-        else:
-            current = event.data["number"]
+        with _decoding(event):
+            if event.kind == "class":
+                classes[event.data["name"]] = event.data["colour"]
+            elif event.kind == "accept":
+                objects = _with_object(objects, _object_of(event))
+            elif event.kind == "review":
+                reviewed.append(shapely.from_wkb(event.data["geometry"]))
+            else:
+                current = int(event.data["number"])
     # Classes that a project starts with are not something a person did.
     acts = [event for event in done if not event.data.get("initial")]
     return State(
@@ -131,7 +141,7 @@ def _history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
     for event in events:
         if event.kind in ("undo", "redo"):
             source, sink = (done, undone) if event.kind == "undo" else (undone, done)
-            target = next((e for e in source if e.id == event.data["event"]), None)
+            target = next((e for e in source if e.id == event.data.get("event")), None)
             if target is not None:  # another notebook may have undone it first
                 source.remove(target)
                 sink.append(target)
@@ -139,6 +149,17 @@ def _history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
             done.append(event)
             undone.clear()
     return sorted(done, key=lambda e: e.id), undone
+
+
+@contextmanager
+def _decoding(event: Event) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise ProjectDamagedError(
+            f"event {event.id} ({event.kind!r}) of the project's events.jsonl is damaged ({error!r}); restore the file "
+            "from a backup, or take that line out. Nothing was changed."
+        ) from error
 
 
 def _object_of(event: Event) -> LabelledObject:
@@ -161,8 +182,9 @@ def _with_object(objects: list[LabelledObject], new: LabelledObject) -> list[Lab
     kept = []
     for old in objects:
         if old.geometry.intersects(new.geometry):
-            rest = old.geometry.difference(new.geometry)
-            old = replace(old, geometry=polygons_only(rest))
+            rest = polygons_only(old.geometry.difference(new.geometry))
+            corrected = old.class_name == new.class_name and rest.area < FRINGE * old.geometry.area
+            old = replace(old, geometry=shapely.MultiPolygon() if corrected else rest)
         if not old.geometry.is_empty:
             kept.append(old)
     return [*kept, new]

@@ -15,7 +15,7 @@ from seglab.core.overlay import MapFrame, Overlay, image_png
 from seglab.errors import NoPredictionError
 from seglab.models.sam import SPECS
 from seglab.serve.routes import candidates
-from seglab.serve.tiles import TileLayerHandle, tile_server
+from seglab.serve.tiles import TileLayerHandle, TileServer, tile_server
 
 PLAIN_SIZE = 2048
 """Pixels along the longer side of the image that a plain map shows, at most."""
@@ -25,6 +25,8 @@ PLAIN_SIZE = 2048
 class TiledLayer:
     """A raster served as tiles, and the ways by which a page may reach them."""
 
+    server: TileServer
+    """Who serves it."""
     handle: TileLayerHandle
     candidates: tuple[Mapping[str, str], ...]
     """{"name", "url"} of each route, best first."""
@@ -41,7 +43,7 @@ class TiledLayer:
 
     def remove(self) -> None:
         """Stop serving it."""
-        tile_server().remove(self.handle)
+        self.server.remove(self.handle)
 
 
 def scene_tiles(session: LabelSession) -> TiledLayer:
@@ -51,15 +53,9 @@ def scene_tiles(session: LabelSession) -> TiledLayer:
         SegLabError: as serve.tiles raises.
     """
     scene = session.scene
-    return _tiled(
-        tile_server().add(
-            scene.path,
-            indexes=scene.bands,
-            vmin=scene.stretch.low,
-            vmax=scene.stretch.high,
-            nodata=scene.nodata,
-        )
-    )
+    server = tile_server()
+    low, high = scene.stretch.low, scene.stretch.high
+    return _tiled(server, server.add(scene.path, scene.bands, vmin=low, vmax=high, nodata=scene.nodata))
 
 
 def prediction_tiles(session: LabelSession) -> TiledLayer:
@@ -68,8 +64,8 @@ def prediction_tiles(session: LabelSession) -> TiledLayer:
     Raises:
         NoPredictionError: there is no map yet.
     """
-    path = _prediction_path(session)
-    return _tiled(tile_server().add(path, indexes=(1,), colormap=_class_colours(session)))
+    server = tile_server()
+    return _tiled(server, server.add(_prediction_path(session), colormap=_class_colours(session)))
 
 
 def scene_image(session: LabelSession, frame: MapFrame) -> Overlay:
@@ -126,6 +122,6 @@ def _class_colours(session: LabelSession) -> dict[int, tuple[int, int, int]]:
     }
 
 
-def _tiled(handle: TileLayerHandle) -> TiledLayer:
-    routes = candidates(tile_server().port, handle.path_template)
-    return TiledLayer(handle, tuple({"name": route.name, "url": route.url} for route in routes))
+def _tiled(server: TileServer, handle: TileLayerHandle) -> TiledLayer:
+    routes = candidates(server.port, handle.path_template)
+    return TiledLayer(server, handle, tuple({"name": route.name, "url": route.url} for route in routes))

@@ -24,6 +24,7 @@ from seglab.core.annotator import first_click, mndwi, next_click, otsu
 from seglab.core.metrics import iou
 from seglab.core.windows import Window
 from seglab.datasets.examples import example
+from seglab.errors import ProjectError
 
 MODEL_BANDS = (5, 4, 2)
 """B5, B4, B2 of the scene, 1-based: short-wave infrared, near infrared, green."""
@@ -69,8 +70,7 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         outputs (paths).
     """
     started = time.monotonic()
-    if folder.exists():
-        shutil.rmtree(folder)
+    _clear(folder)
     session = open_session(example("landsat"), classes=["water"], project=folder, bands=MODEL_BANDS, author="demo")
     water = water_reference(session)
     half = np.zeros_like(water)
@@ -106,11 +106,28 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     return result
 
 
+def _clear(folder: Path) -> None:
+    """Remove an earlier run's project, and nothing else.
+
+    Raises:
+        ProjectError: the folder holds something else.
+    """
+    if not folder.exists():
+        return
+    if not (folder / "project.json").exists():
+        raise ProjectError(f"{str(folder)!r} is not a project of seglab; pass --out with a folder that is new")
+    shutil.rmtree(folder)
+
+
 def lakes_and_ponds(ground: Ground) -> list[np.ndarray]:
-    """The objects that the annotator may label, in a fixed random order: bool masks of the scene."""
-    parts, count = ndimage.label(ground.water & ground.labelled_half)
+    """The objects that the annotator may label, in a fixed random order: bool masks of the scene.
+
+    Water that reaches into the other half is left out whole.
+    """
+    parts, count = ndimage.label(ground.water)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    wanted = [i for i in range(1, count + 1) if SMALLEST <= sizes[i] <= LARGEST]
+    elsewhere = set(np.unique(parts[~ground.labelled_half]))
+    wanted = [i for i in range(1, count + 1) if SMALLEST <= sizes[i] <= LARGEST and i not in elsewhere]
     order = np.random.default_rng(0).permutation(len(wanted))
     return [parts == wanted[i] for i in order]
 
@@ -119,7 +136,7 @@ def label_some(session: LabelSession, ground: Ground, targets: list[np.ndarray],
     """Label the next objects; one whose mask is not good after the last click is left alone, as a person would."""
     accepted = 0
     while targets and accepted < OBJECTS_PER_ROUND:
-        clicks, quality = click_object(session, targets.pop(0))
+        clicks, quality = click_object(session, targets.pop(0), ground.labelled_half)
         kept = quality >= GOOD
         say(f"  {clicks} clicks, IoU {quality:.2f}: {'accepted' if kept else 'left alone'}")
         if kept:
@@ -129,8 +146,13 @@ def label_some(session: LabelSession, ground: Ground, targets: list[np.ndarray],
             session.reject()
 
 
-def click_object(session: LabelSession, target: np.ndarray) -> tuple[int, float]:
+def click_object(session: LabelSession, target: np.ndarray, allowed: np.ndarray) -> tuple[int, float]:
     """Click an object until its mask is good or the clicks are spent.
+
+    Args:
+        session: whose model answers.
+        target: (rows, cols) bool.
+        allowed: (rows, cols) bool, where clicks may fall.
 
     Returns:
         clicks used, IoU with the object.
@@ -139,7 +161,7 @@ def click_object(session: LabelSession, target: np.ndarray) -> tuple[int, float]
     quality = iou(proposal.full(), target)
     clicks = 1
     while quality < GOOD and clicks < CLICKS:
-        point = next_click(target, proposal.full())
+        point = next_click(target, proposal.full(), allowed)
         if point is None or not proposal.window.contains(point.col, point.row):
             break
         proposal = session.click(point.col, point.row, point.positive, crs="pixel")

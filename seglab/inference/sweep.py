@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class MappedClass:
 
 
 def class_probabilities(encoder: WindowEncoder, window: Window, prompts: torch.Tensor) -> np.ndarray:
-    """Probabilities of background and classes in a window.
+    """Probabilities of background and classes in a window, at the model's resolution.
 
     Args:
         encoder: the model to ask.
@@ -55,13 +55,13 @@ def class_probabilities(encoder: WindowEncoder, window: Window, prompts: torch.T
         prompts: (C, prompt_dim) one class prompt each.
 
     Returns:
-        (C + 1, window.height, window.width) float32, background first.
+        (C + 1, *window.model_shape) float32, background first.
     """
     model = encoder.model
     with torch.inference_mode(), compute(model.device):
         logits = model.decode_classes(encoder.embedding(window), prompts.to(model.device)).float()
         logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
-        logits = torch.nn.functional.interpolate(logits, size=window.shape, mode="bilinear", align_corners=False)
+        logits = torch.nn.functional.interpolate(logits, window.model_shape, mode="bilinear", align_corners=False)
         return logits[0].softmax(0).cpu().numpy()
 
 
@@ -92,7 +92,6 @@ def predict_scene(
         WriteError: the map could not be written.
     """
     grid = scene.grid
-    shape = (grid.height, grid.width)
     confidence_path = path.with_name(f"{path.stem}_confidence{path.suffix}")
     tags = {"seglab_round": str(round_number), "seglab_scene": scene.name}
     names = {0: "background"} | {c.value: c.name for c in classes}
@@ -100,28 +99,48 @@ def predict_scene(
     values = np.array([0, *(c.value for c in classes)], dtype=np.uint8)
     prompts = torch.stack([c.prompt for c in classes])
     place = (grid.width, grid.height, grid.transform, grid.crs)
-    windows = list(sweep_windows(shape, encoder.model.spec.image_size, overlap, scale))
-    blender = Blender(len(classes) + 1, shape)
     with (
         RasterWriter(path, *place, "uint8", UNMAPPED, colours=colours, names=names, tags=tags) as class_map,
         RasterWriter(confidence_path, *place, "uint8", UNMAPPED, tags=tags) as confidence,
     ):
 
         def write(row: int, probabilities: np.ndarray) -> None:
-            strip = Window(0, row, grid.width, probabilities.shape[1])
-            _, valid = scene.read(strip, bands=scene.bands[:1])
             best = values[probabilities.argmax(0)]
-            percent = np.round(100 * probabilities.max(0))
-            class_map.write(np.where(valid, best, UNMAPPED).astype(np.uint8), row, 0)
-            confidence.write(np.where(valid, percent, UNMAPPED).astype(np.uint8), row, 0)
+            percent = np.round(100 * probabilities.max(0)).astype(np.uint8)
+            _write_strip(scene, class_map, best, row, scale)
+            _write_strip(scene, confidence, percent, row, scale)
 
-        total = grid.width * grid.height / 1e6
-        for done, window in enumerate(windows):
-            for row, strip in blender.add(window, class_probabilities(encoder, window, prompts)):
-                write(row, strip)
-            reporter.update(total * (done + 1) / len(windows), total, message="mapping")
-        for row, strip in blender.finish():
-            write(row, strip)
-        class_map.finish()
-        confidence.finish()
+        _sweep(reporter, encoder, prompts, scale, overlap, write)
     return Prediction(path, confidence_path, round_number)
+
+
+def _sweep(
+    reporter: Reporter,
+    encoder: WindowEncoder,
+    prompts: torch.Tensor,
+    scale: int,
+    overlap: float,
+    write: Callable[[int, np.ndarray], None],
+) -> None:
+    """Blend the probabilities of all windows, in cells of `scale` scene pixels, and hand out finished strips."""
+    grid = encoder.scene.grid
+    shape = (-(-grid.height // scale), -(-grid.width // scale))
+    cells = list(sweep_windows(shape, encoder.model.spec.image_size, overlap))
+    blender = Blender(len(prompts) + 1, shape)
+    total = grid.width * grid.height / 1e6
+    for done, cell in enumerate(cells):
+        window = Window(cell.col * scale, cell.row * scale, cell.width * scale, cell.height * scale, scale)
+        for row, strip in blender.add(cell, class_probabilities(encoder, window, prompts)):
+            write(row, strip)
+        reporter.update(total * (done + 1) / len(cells), total, message="mapping")
+    for row, strip in blender.finish():
+        write(row, strip)
+
+
+def _write_strip(scene: Scene, writer: RasterWriter, cells: np.ndarray, row: int, scale: int) -> None:
+    """Write a strip of cells as scene pixels, UNMAPPED where the scene has no data."""
+    top = row * scale
+    height = min(cells.shape[0] * scale, scene.grid.height - top)
+    pixels = cells.repeat(scale, 0).repeat(scale, 1)[:height, : scene.grid.width]
+    _, valid = scene.read(Window(0, top, scene.grid.width, height), bands=scene.bands)
+    writer.write(np.where(valid, pixels, UNMAPPED).astype(np.uint8), top, 0)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglab.errors import TrainingError
 from seglab.jobs import Reporter
 from seglab.models.device import compute
 from seglab.models.prompt_arrays import PromptArrays, encode_prompts, pad
@@ -50,8 +51,9 @@ class RoundResult:
     """Trained values by parameter name."""
     losses: tuple[float, ...]
     """Loss of every step."""
-    fit_iou: float
-    """Mean IoU of the prompted masks over the last fifth of the steps, on the training objects themselves."""
+    fit_iou: float | None
+    """Mean IoU of the prompted masks over the last fifth of the steps, on the training objects themselves; None
+    where no object was prompted for."""
     seconds: float
     config: dict[str, float]
 
@@ -64,7 +66,15 @@ def train_round(reporter: Reporter, model: AdaptedSam, chips: Sequence[Chip], co
         model: a model of its own (see AdaptedSam.branch_off), frozen base, on its device.
         chips: at least one.
         config: the recipe.
+
+    Raises:
+        TrainingError: there is nothing to train on.
     """
+    if config.steps < 1 or not chips:
+        raise TrainingError(
+            f"{config.steps} steps on {len(chips)} windows is no training; ask for at least one step, and label "
+            "something where the scene has data"
+        )
     started = time.monotonic()
     rng = np.random.default_rng(config.seed)
     model.freeze_base()
@@ -90,7 +100,7 @@ def train_round(reporter: Reporter, model: AdaptedSam, chips: Sequence[Chip], co
     return RoundResult(
         {name: p.detach().cpu().numpy() for name, p in parameters.items()},
         tuple(losses),
-        float(np.mean(last)) if last else float("nan"),
+        float(np.mean(last)) if last else None,
         time.monotonic() - started,
         asdict(config),
     )
@@ -131,12 +141,7 @@ def _prompted(
     pixel = model.spec.image_size / chip.masks.shape[1]
     masks = chip.masks[picked]
     target = torch.from_numpy(masks).to(model.device)
-    prompts = [
-        encode_prompts(*chip.prompts[i])
-        if rng.random() < config.recorded_share
-        else simulated_prompt(chip.masks[i], pixel, rng)
-        for i in picked
-    ]
+    prompts = [_first_prompt(chip, i, config, pixel, rng) for i in picked]
     logits, predicted = _decode(model, embedding, pad(prompts), None)
     first, _ = prompted_loss(logits.float(), predicted.float(), target)
     best = logits.detach()[torch.arange(len(picked)), predicted.detach().argmax(1)]
@@ -145,6 +150,14 @@ def _prompted(
     logits, predicted = _decode(model, embedding, pad(corrected), best[:, None])
     second, iou = prompted_loss(logits.float(), predicted.float(), target)
     return (first + second) / 2, float(iou.mean())
+
+
+def _first_prompt(chip: Chip, index: int, config: RoundConfig, pixel: float, rng: np.random.Generator) -> PromptArrays:
+    """What the person clicked, or a fresh click or box on the same object."""
+    recorded = chip.prompts[index]
+    if recorded is None or rng.random() >= config.recorded_share:
+        return simulated_prompt(chip.masks[index], pixel, rng)
+    return encode_prompts(*recorded)
 
 
 def _decode(model: AdaptedSam, embedding: Tensor, prompts: PromptArrays, masks: Tensor | None) -> tuple[Tensor, Tensor]:

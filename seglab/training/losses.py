@@ -61,6 +61,8 @@ def class_loss(logits: Tensor, target: Tensor) -> Tensor:
     """
     scores = torch.cat([torch.zeros_like(logits[:1]), logits])
     labelled = target != IGNORE
+    if not labelled.any():
+        return logits.sum() * 0
     count = torch.bincount(target[labelled], minlength=len(scores)).to(scores.dtype)
     balance = torch.where(count > 0, count.sum() / count.clamp(min=1) / (count > 0).sum().clamp(min=1), 0.0)
     cross_entropy = F.cross_entropy(scores[None], target[None], weight=balance, ignore_index=IGNORE)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from shapely.geometry import Point
 from shapely.geometry.base import BaseGeometry
 
 from seglab.core.masks import rasterize
@@ -26,6 +27,9 @@ RING = 6
 """Width of the ring around an accepted object that counts as background, mask pixels."""
 CLICK_RADIUS = 2
 """Radius of the disc that a negative click says is background, mask pixels."""
+
+RecordedPrompts = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Points, labels and box in model pixels: see Prompts.in_model."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +64,45 @@ class Chip:
     """Stored activations of the frozen prefix, batch of one."""
     masks: np.ndarray
     """(N, m, m) bool: the objects to prompt for, at the decoder's resolution."""
-    prompts: tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], ...]
-    """Per object, the recorded prompts in model pixels: see Prompts.in_model."""
+    prompts: tuple[RecordedPrompts | None, ...]
+    """Per object, the recorded prompts; None where they no longer fit the object."""
     class_target: np.ndarray
     """(m, m) int64: IGNORE, 0 background, 1..C."""
 
 
-def training_windows(labels: Labels, size: int, shape: tuple[int, int]) -> list[Window]:
-    """The windows worth training on: where objects were accepted, and lattice windows over reviewed extents.
+def plan(labels: Labels, size: int, shape: tuple[int, int], count: int, orientations: int) -> list[tuple[Window, int]]:
+    """Which windows to train on, and in which orientation, at most `count` in all.
+
+    Windows in which objects were accepted come first; reviewed extents without one get up to half of the places.
 
     Args:
         labels: the snapshot.
         size: side of the model's input, model pixels.
         shape: (rows, cols) of the scene.
+        count: places; more would never be drawn.
+        orientations: how many of the 8 flips and quarter turns of each window to use.
+
+    Returns:
+        (window, turn) pairs, no two alike; see `_turned` for the turns.
     """
-    windows = {obj.window for obj in labels.objects}
-    scale = labels.objects[0].window.scale if labels.objects else 1
-    for window in sweep_windows(shape, size, 0.0, scale) if labels.reviewed else ():
-        if any(window.polygon.intersects(extent) for extent in labels.reviewed):
-            windows.add(window)
-    return sorted(windows)
+    scale = labels.objects[0].window.scale
+    seen = sorted({obj.window for obj in labels.objects})
+    lattice = sweep_windows(shape, size, 0.0, scale) if labels.reviewed else ()
+    reviewed = [
+        w
+        for w in lattice
+        if w not in seen and any(w.polygon.intersection(extent).area > 0 for extent in labels.reviewed)
+    ]
+    turns = range(min(orientations, 8))
+    rng = np.random.default_rng(0)
+    ours = [(w, turn) for turn in turns for w in _shuffled(seen, rng)]
+    theirs = [(w, turn) for turn in turns for w in _shuffled(reviewed, rng)]
+    theirs = theirs[: max(count // 2, count - len(ours))]
+    return ours[: count - len(theirs)] + theirs
+
+
+def _shuffled(windows: list[Window], rng: np.random.Generator) -> list[Window]:
+    return [windows[i] for i in rng.permutation(len(windows))]
 
 
 def class_target(labels: Labels, window: Window, mask_size: int, valid: np.ndarray) -> np.ndarray:
@@ -138,34 +161,58 @@ def _ring(obj: TrainingObject, window: Window, mask_size: int) -> np.ndarray:
 
 
 def build_chips(
-    reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder, orientations: int
+    reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder, count: int, orientations: int
 ) -> list[Chip]:
-    """All chips of a round, with the frozen prefix computed once for each.
+    """The chips of a round, with the frozen prefix computed once for each.
 
     Args:
-        reporter: told which window is being encoded.
-        labels: the snapshot.
+        reporter: told which chip is being encoded.
+        labels: the snapshot, with at least one object.
         scene, encoder: where pixels and prefixes come from.
+        count: how many chips to make, at most.
         orientations: how many of the 8 flips and quarter turns of each window to use.
+
+    Returns:
+        Chips of which every one has something labelled.
     """
     spec = encoder.model.spec
-    shape = (scene.grid.height, scene.grid.width)
-    windows = training_windows(labels, spec.image_size, shape)
     chips: list[Chip] = []
-    for done, window in enumerate(windows):
-        reporter.update(0, message=f"encoding window {done + 1} of {len(windows)}")
+    places = plan(labels, spec.image_size, (scene.grid.height, scene.grid.width), count, orientations)
+    for done, (window, turn) in enumerate(places):
+        reporter.update(0, message=f"encoding window {done + 1} of {len(places)}")
         rgb, valid = scene.rgb(window)
         target = class_target(labels, window, spec.mask_size, valid)
-        whole = [obj for obj in labels.objects if obj.window == window]
-        masks = [_at_mask_size(obj.geometry, window, spec.mask_size) for obj in whole]
-        prompts = [obj.prompts.in_model(window) for obj in whole]
-        for turn in range(min(orientations, 8)):
-            prefix = encoder.prefix(window) if turn == 0 else encoder.prefix_of(_turned(rgb, turn))
-            turned = [_turned(mask, turn) for mask in masks]
-            stack = np.stack(turned) if turned else np.zeros((0, *target.shape), dtype=bool)
-            recorded = tuple(_turned_prompts(p, turn, spec.image_size) for p in prompts)
-            chips.append(Chip(prefix, stack, recorded, _turned(target, turn)))
+        if (target == IGNORE).all():
+            continue
+        masks, prompts = _prompted_objects(labels, window, spec.mask_size)
+        prefix = encoder.prefix(window) if turn == 0 else encoder.prefix_of(_turned(rgb, turn))
+        recorded = tuple(None if p is None else _turned_prompts(p, turn, spec.image_size) for p in prompts)
+        stack = np.zeros((len(masks), *target.shape), dtype=bool)
+        for i, mask in enumerate(masks):
+            stack[i] = _turned(mask, turn)
+        chips.append(Chip(prefix, stack, recorded, _turned(target, turn)))
     return chips
+
+
+def _prompted_objects(
+    labels: Labels, window: Window, mask_size: int
+) -> tuple[list[np.ndarray], list[RecordedPrompts | None]]:
+    """The masks of the objects accepted in a window, and their recorded prompts.
+
+    A later object may have taken ground from an earlier one: what is left may be too thin to see, and its prompts may
+    no longer point at it.
+    """
+    masks, prompts = [], []
+    for obj in labels.objects:
+        if obj.window != window:
+            continue
+        mask = _at_mask_size(obj.geometry, window, mask_size)
+        if not mask.any():
+            continue
+        hits = [obj.geometry.intersects(Point(p.col, p.row)) for p in obj.prompts.points if p.positive]
+        masks.append(mask)
+        prompts.append(None if obj.prompts.is_empty or not all(hits) else obj.prompts.in_model(window))
+    return masks, prompts
 
 
 def _turned(array: np.ndarray, turn: int) -> np.ndarray:
@@ -184,9 +231,7 @@ def _turned_points(points: np.ndarray, turn: int, size: int) -> np.ndarray:
     return np.stack([x, y], axis=1).astype(np.float32)
 
 
-def _turned_prompts(
-    prompts: tuple[np.ndarray, np.ndarray, np.ndarray | None], turn: int, size: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _turned_prompts(prompts: RecordedPrompts, turn: int, size: int) -> RecordedPrompts:
     points, labels, corners = prompts
     if corners is not None:
         turned = _turned_points(corners.reshape(2, 2), turn, size)

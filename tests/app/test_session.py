@@ -14,6 +14,9 @@ import shapely
 
 from seglab import errors
 from seglab.app.session import LabelSession
+from seglab.app.state import accept_data
+from seglab.core.prompts import Point, Prompts
+from seglab.core.windows import Window
 from tests.conftest import LAKES, lake_mask
 
 LAKE = LAKES[1]
@@ -97,6 +100,29 @@ def test_undo_and_redo(open_lakes) -> None:
     session.add_class("road")
     with pytest.raises(errors.NothingToUndoError):  # something new was done
         session.redo()
+
+
+def test_undo_of_a_click_brings_back_the_candidate_that_was_chosen(open_lakes) -> None:
+    session = open_lakes()
+    session.click(*LAKE[:2], crs="pixel")
+    chosen = session.choose(2)
+    session.click(LAKE[0] + 5, LAKE[1], crs="pixel")
+    session.undo()
+    assert session.mask is chosen
+    session.undo()
+    assert session.mask is None and session.prompts.is_empty
+
+
+def test_what_a_correction_leaves_of_the_same_class_goes(open_lakes) -> None:
+    session = open_lakes()
+    window = Window(0, 0, 224, 224)
+    for outline in (shapely.box(20, 20, 60, 60), shapely.box(21, 20, 60, 60)):
+        session._record("accept", accept_data("water", outline, Prompts((Point(30, 30),)), window, 0.9, 0), "labels")
+    assert [o.geometry.area for o in session.objects] == [39 * 40]
+    session.undo()
+    session._record("accept", accept_data("field", outline, Prompts((Point(30, 30),)), window, 0.9, 0), "labels")
+    assert [o.geometry.area for o in session.objects] == [40, 39 * 40]
+    session.retrain(steps=2).result()  # an object too thin to see does not stop it
 
 
 def test_later_objects_take_the_ground_of_earlier_ones(open_lakes) -> None:
@@ -204,6 +230,103 @@ def test_export_by_suffix(open_lakes, tmp_path: Path) -> None:
         session.export(tmp_path / "labels.docx")
 
 
+def test_the_scene_itself_is_never_overwritten(open_lakes, lakes_path: Path) -> None:
+    session = open_lakes()
+    session.click(*LAKE[:2], crs="pixel")
+    session.accept("water")
+    before = lakes_path.read_bytes()
+    for write in (session.export, session.predict):
+        with pytest.raises(errors.WriteError, match="the scene itself"):
+            write(lakes_path)
+    assert lakes_path.read_bytes() == before
+
+
+def test_labels_file_that_cannot_be_replaced_loses_nothing(open_lakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_lakes()
+    heard: list[str] = []
+    session.subscribe(lambda s, what: heard.append(what))
+    session.click(*LAKE[:2], crs="pixel")
+
+    def busy(*_: object) -> None:
+        raise errors.WriteError("labels.gpkg is open in another program")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session.project, "write_labels", busy)
+        with pytest.raises(errors.WriteError, match="another program"):
+            session.accept("water")
+    assert len(session.objects) == 1 and session.mask is None
+    assert heard == ["mask", "labels", "mask"]
+    session.add_class("road")
+    assert len(session.project.read_labels()) == 1
+
+
+def test_a_damaged_round_leaves_the_labels_reachable(open_lakes, tmp_path: Path) -> None:
+    session = open_lakes()
+    session.click(*LAKE[:2], crs="pixel")
+    session.accept("water")
+    session.retrain(steps=1).result()
+    (weights,) = (tmp_path / "lakes.seglab" / "rounds").glob("*/*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.warns(UserWarning, match="round 1 is not in use"):
+        again = open_lakes()
+    assert again.round == 0 and len(again.objects) == 1 and "round 1" in again.problem
+    again.rollback(0)
+    with pytest.raises(errors.SegLabError):
+        again.undo()  # would need the damaged round; nothing is recorded
+    assert open_lakes().round == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("project.json", '{"schema": 1, "created": "now"}', "project.json"),
+        ("events.jsonl", '{"id":1,"time":"","author":"","kind":"class","data":{}}\n', "event 1"),
+    ],
+)
+def test_a_damaged_project_is_named_and_kept(open_lakes, tmp_path: Path, name: str, content: str, says: str) -> None:
+    open_lakes()
+    damaged = tmp_path / "lakes.seglab" / name
+    damaged.write_text(content)
+    with pytest.raises(errors.ProjectDamagedError, match=says):
+        open_lakes()
+    assert damaged.read_text() == content
+
+
+def test_bands_and_places_stay_with_the_project(open_lakes) -> None:
+    assert open_lakes(bands=(3, 2, 1), adapt_from="all").scene.bands == (3, 2, 1)
+    again = open_lakes()
+    assert again.scene.bands == (3, 2, 1)
+    assert again.project.manifest["adapt_from"] == "all"
+    again.click(*LAKE[:2], crs="pixel")
+    again.accept("water")
+    assert again.retrain(steps=1).result().card["adapt_from"] == 0
+
+
+def test_a_moved_project_keeps_its_map(open_lakes, tmp_path: Path) -> None:
+    session = open_lakes()
+    session.click(*LAKE[:2], crs="pixel")
+    session.accept("water")
+    session.predict().result()
+    (tmp_path / "lakes.seglab").rename(tmp_path / "moved.seglab")
+    moved = open_lakes(project=tmp_path / "moved.seglab")
+    assert moved.prediction.path.is_relative_to(tmp_path / "moved.seglab")
+
+
+def test_a_review_without_data_trains_all_the_same(open_lakes) -> None:
+    session = open_lakes()
+    session.click(*LAKE[:2], crs="pixel")
+    session.accept("water")
+    session.review(shapely.box(0, 0, 512, 384), crs="pixel")
+    assert all(np.isfinite(session.retrain(steps=3).result().card["losses"]))
+
+
+def test_class_names_are_names(open_lakes) -> None:
+    assert list(open_lakes(classes="water ").classes) == ["water"]
+    assert list(open_lakes(classes=["water "]).classes) == ["water"]
+
+
 def shapely_mask(geometry: object, shape: tuple[int, int]) -> np.ndarray:
     return rasterio.features.rasterize([geometry], shape) > 0
 
@@ -219,6 +342,9 @@ def shapely_mask(geometry: object, shape: tuple[int, int]) -> np.ndarray:
         (lambda s: s.choose(1), errors.NoMaskError, "click an object first"),
         (lambda s: s.accept("lava"), errors.UnknownClassError, "'lava'"),
         (lambda s: s.add_class("water"), errors.UnknownClassError, "already there"),
+        (lambda s: s.add_class("road", "blue"), errors.WriteError, "'#rrggbb'"),
+        (lambda s: s.review(shapely.Polygon([(0, 0), (9, np.nan), (9, 9)]), crs="pixel"), errors.PromptError, "finite"),
+        (lambda s: s.click(float("nan"), 5, crs="pixel"), errors.OutsideSceneError, "outside the scene"),
         (lambda s: s.retrain(), errors.NoLabelsError, "accept its mask"),
         (lambda s: s.review(shapely.box(-9, -9, -1, -1), crs="pixel"), errors.OutsideSceneError, "outside"),
     ],
@@ -252,6 +378,16 @@ def test_unknown_models_devices_and_checkpoints(open_lakes, tmp_path: Path) -> N
     (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
     with pytest.raises(errors.CheckpointError):
         open_lakes(checkpoint=tmp_path / "bad.pth")
+
+
+def test_another_array_is_another_scene(tmp_path: Path) -> None:
+    import seglab
+
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    seglab.open(image, project=tmp_path / "a.seglab").close()
+    seglab.open(image, project=tmp_path / "a.seglab").close()
+    with pytest.raises(errors.ProjectError, match="identity"):
+        seglab.open(image[::-1].copy(), project=tmp_path / "a.seglab")
 
 
 def test_pixel_space_images_work_in_pixels(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_unlabelled_pixels_carry_no_class_loss() -> None:
     assert logits.grad[:, :2].abs().sum() > 0
 
 
+def test_a_window_without_labels_has_no_loss() -> None:
+    logits = torch.randn(1, 4, 4, requires_grad=True)
+    loss = class_loss(logits, torch.full((4, 4), IGNORE))
+    loss.backward()
+    assert loss.item() == 0 and logits.grad.abs().sum() == 0
+
+
 def test_a_class_of_few_pixels_weighs_as_much_as_one_of_many() -> None:
     target = torch.zeros(10, 10, dtype=torch.int64)
     target[0, 0] = 1

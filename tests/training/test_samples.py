@@ -16,7 +16,7 @@ from seglab.training.samples import (
     _turned,
     _turned_points,
     class_target,
-    training_windows,
+    plan,
 )
 
 WINDOW = Window(0, 0, 224, 224)
@@ -70,10 +70,23 @@ def test_negative_clicks_are_background_and_nodata_is_unknown() -> None:
     assert (target[:, :50] == IGNORE).all()
 
 
-def test_windows_are_those_of_objects_and_of_reviewed_extents() -> None:
-    elsewhere = Window(448, 448, 224, 224)
-    labels = Labels(("water",), (labelled(shapely.box(500, 500, 510, 510), elsewhere),), (shapely.box(5, 5, 9, 9),))
-    assert training_windows(labels, 224, (700, 700)) == [Window(0, 0, 224, 224), elsewhere]
+def test_object_windows_come_first_and_reviewed_ones_get_half() -> None:
+    objects = tuple(labelled(shapely.box(c + 9, 9, c + 19, 19), Window(c, 0, 224, 224)) for c in (10, 460))
+    alone = Labels(("water",), objects)
+    assert {w.col for w, _ in plan(alone, 224, (1400, 1400), 80, 4)} == {10, 460}
+    assert len(plan(alone, 224, (1400, 1400), 80, 4)) == 8
+    assert len(plan(alone, 224, (1400, 1400), 3, 4)) == 3
+    both = Labels(("water",), objects, (shapely.box(0, 0, 1400, 1400),))
+    places = plan(both, 224, (1400, 1400), 40, 4)
+    assert len(places) == len(set(places)) == 40
+    assert sum(w.col in (10, 460) for w, _ in places) == 8
+    few = plan(both, 224, (1400, 1400), 6, 4)
+    assert sum(w.col in (10, 460) for w, _ in few) == 3
+
+
+def test_windows_that_only_touch_a_reviewed_extent_are_left_out() -> None:
+    labels = Labels(("water",), (labelled(shapely.box(5, 5, 9, 9)),), (shapely.box(224, 0, 448, 224),))
+    assert {w for w, _ in plan(labels, 224, (672, 672), 80, 1)} == {WINDOW, Window(224, 0, 224, 224)}
 
 
 @pytest.mark.parametrize("turn", range(8))
