@@ -91,7 +91,8 @@ class MapFrame:
             bounds: of the view.
 
         Returns:
-            The shorter side of the view in scene pixels; NaN where the view is beyond the scene's CRS.
+            The shorter side of the view in scene pixels, at most that of the scene; NaN where the view is beyond
+            the scene's CRS.
         """
         (south, west), (north, east) = bounds
         middle_lat, middle_lon = (south + north) / 2, (west + east) / 2
@@ -101,7 +102,7 @@ class MapFrame:
         col, row = self.grid.to_pixel(x, y, self.crs)
         across = math.hypot(col[1] - col[0], row[1] - row[0])
         along = math.hypot(col[3] - col[2], row[3] - row[2])
-        return min(across, along)
+        return min(across, along, float(min(self.grid.shape)))
 
     def geojson(self, geometry: BaseGeometry, simplify: bool = True) -> dict[str, Any]:
         """A geometry of scene pixels as GeoJSON in the coordinates of the map.

@@ -15,7 +15,6 @@ from shapely.geometry import shape
 
 import seglab
 from seglab.ui.labeler import WELCOME, Labeler
-from tests.conftest import lake_mask
 from tests.ui.conftest import LAKE, LAND, Hand
 
 
@@ -99,14 +98,6 @@ def test_click_shows_a_mask_where_the_session_has_it(labeler, hand):
     assert shown[int(LAKE[1]), int(LAKE[0])]
     assert f"{session.mask.iou:.2f}" in labeler.figures.value
     assert not labeler.toolbar.accept.disabled
-
-
-def test_tiny_finds_the_lake_that_was_clicked(labeler, hand):
-    hand.click(*LAKE)
-    rows, cols = np.mgrid[:384, :512]
-    lake = lake_mask() & (np.hypot(cols - LAKE[0], rows - LAKE[1]) < 40)
-    shown = shown_mask(labeler)
-    assert (shown & lake).sum() / (shown | lake).sum() > 0.5
 
 
 @pytest.mark.parametrize("way", ["tool", "right click", "modifier"])
@@ -378,6 +369,13 @@ def test_export_to_an_unknown_suffix(labelled, tmp_path):
 
 
 # -- life
+
+
+def test_what_kept_a_round_from_use_is_said(make_labeler, open_lakes):
+    session = open_lakes()
+    session.problem = "round 3 does not fit; roll back to another round"
+    labeler = make_labeler(session)
+    assert (labeler.messages.kind, labeler.messages.text) == ("error", session.problem)
 
 
 def test_reopened_project_shows_what_was_there(make_labeler, labelled, hand):

@@ -31,8 +31,15 @@ function drawBand(container, start, signal) {
 }
 
 function keep(model, root, signal) {
-  // Lumino looks for this attribute between the focused element and the document.
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  // A single key pressed here is no command of the notebook ("d", "d" deletes a cell). Keys with Ctrl or Cmd still
+  // reach JupyterLab: saving must go on working.
+  root.addEventListener(
+    "keydown",
+    (event) => {
+      if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // Leaflet, further in, has seen it already
+    },
+    { signal },
+  );
   root.addEventListener(
     "contextmenu",
     (event) => {

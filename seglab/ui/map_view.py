@@ -1,0 +1,327 @@
+"""The map: imagery, the live mask, prompts, labels, the class map and suggestions, and where a person clicks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipyleaflet
+import ipywidgets as widgets
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+
+from seglab.app.state import LabelledObject
+from seglab.core.overlay import LatLonBounds, MapFrame, Overlay
+from seglab.core.prompts import Prompts
+
+HEIGHT = 560
+"""Height of the map, CSS pixels."""
+
+WIDTH = 700
+"""Width that the map has at least on a common screen, CSS pixels; only the first view depends on it."""
+
+LARGEST_PIXEL = 32
+"""CSS pixels that a scene pixel may fill at the deepest zoom."""
+
+PLACE_SECONDS = 0.08
+"""Time between two updates of the coordinates under the pointer."""
+
+LINES = ("solid", "dashed", "dotted")
+"""Outlines of the classes in turn, so that colour alone does not tell them apart; names of CSS border styles."""
+
+_DASHES = {"solid": None, "dashed": "9 5", "dotted": "2 4"}
+_PLUS = (
+    '<svg width="18" height="18" viewBox="0 0 18 18"><circle cx="9" cy="9" r="8" fill="#0a7d33" stroke="#fff" '
+    'stroke-width="1.5"/><path d="M9 4.5v9M4.5 9h9" stroke="#fff" stroke-width="2"/></svg>'
+)
+_MINUS = (
+    '<svg width="18" height="18" viewBox="0 0 18 18"><rect x="1" y="1" width="16" height="16" fill="#b3261e" '
+    'stroke="#fff" stroke-width="1.5"/><path d="M4.5 9h9" stroke="#fff" stroke-width="2"/></svg>'
+)
+_EMPTY = {"type": "FeatureCollection", "features": []}
+_PANES = {
+    "prediction": {"zIndex": 405, "pointerEvents": "none"},
+    "labels": {"zIndex": 410, "pointerEvents": "none"},
+    "suggestions": {"zIndex": 420, "pointerEvents": "none"},
+    "mask": {"zIndex": 430, "pointerEvents": "none"},
+}
+_DEGREES_PER_PIXEL = 360 / 256
+"""Of longitude, at zoom 0 of a Web Mercator map."""
+
+
+def line_style(index: int) -> str:
+    """The outline of the class at a place of the list: "solid", "dashed" or "dotted"."""
+    return LINES[index % len(LINES)]
+
+
+class MapView:
+    """An ipyleaflet map that shows a scene and reports points and boxes.
+
+    Args:
+        frame: how the scene lies on the map.
+        on_point: called with (latitude, longitude, positive or None); None leaves the sign to the tool.
+        on_box: called with two corners, each (latitude, longitude).
+        on_view: called after the view has changed.
+    """
+
+    def __init__(
+        self,
+        frame: MapFrame,
+        on_point: Callable[[float, float, bool | None], None],
+        on_box: Callable[[tuple[float, float], tuple[float, float]], None],
+        on_view: Callable[[], None],
+    ) -> None:
+        self.frame = frame
+        self._on_point, self._on_box, self._on_view = on_point, on_box, on_view
+        self._tool = "plus"
+        self._corner: tuple[float, float] | None = None
+        self._shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
+        self._place_time = 0.0
+        self.map = self._make_map()
+        self.imagery: ipyleaflet.Layer | None = None
+        self.prediction: ipyleaflet.Layer | None = None
+        self._icons = {
+            True: ipyleaflet.DivIcon(html=_PLUS, icon_size=[18, 18], icon_anchor=[9, 9]),
+            False: ipyleaflet.DivIcon(html=_MINUS, icon_size=[18, 18], icon_anchor=[9, 9]),
+        }
+        self.labels = ipyleaflet.GeoJSON(data=_EMPTY, pane="labels", name="labels")
+        self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
+        self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
+        self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
+        self.points = ipyleaflet.LayerGroup(layers=(), name="points")
+        for layer in (self.labels, self.suggestions, self.prompt_box, self.points):
+            self.map.add(layer)
+        self._place = widgets.HTML()
+        self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
+        if not frame.is_plain:
+            self.map.add(ipyleaflet.ScaleControl(position="bottomleft", imperial=False))
+        self.map.on_interaction(self._interaction)
+        self.map.observe(lambda _: self._on_view(), names=["bounds"])
+
+    def _make_map(self) -> ipyleaflet.Map:
+        center, zoom = self._fit(self.frame.bounds)
+        options: dict[str, Any] = {}
+        if self.frame.is_plain:
+            options = {"crs": ipyleaflet.projections.Simple, "min_zoom": min(-1.0, zoom), "max_zoom": 5.0}
+        else:
+            options = {"min_zoom": 0.0, "max_zoom": self._deepest()}
+        return ipyleaflet.Map(
+            basemap={},
+            layers=(),
+            panes=_PANES,
+            center=center,
+            zoom=zoom,
+            scroll_wheel_zoom=True,
+            double_click_zoom=False,  # the second click of a hasty person is not a wish to zoom
+            box_zoom=False,  # Shift with a click means minus
+            attribution_control=False,
+            default_style={"cursor": "crosshair"},
+            layout=widgets.Layout(height=f"{HEIGHT}px", width="100%", margin="0"),
+            **options,
+        )
+
+    # -- view
+
+    @property
+    def view(self) -> LatLonBounds | None:
+        """What the person sees; None before the page has drawn the map."""
+        return tuple(self.map.bounds) or None  # type: ignore[return-value]
+
+    def fly_to(self, geometry: BaseGeometry) -> None:
+        """Show a geometry of scene pixels, with some of its surroundings."""
+        left, top, right, bottom = geometry.bounds
+        margin = 0.3 * max(right - left, bottom - top)
+        corners = box(left - margin, top - margin, right + margin, bottom + margin).exterior.coords
+        places = [self.frame.to_map(col, row) for col, row in corners]
+        south, north = min(lat for lat, _ in places), max(lat for lat, _ in places)
+        west, east = min(lon for _, lon in places), max(lon for _, lon in places)
+        center, zoom = self._fit(((south, west), (north, east)))
+        with self.map.hold_sync():
+            self.map.center = center
+            self.map.zoom = min(zoom, self.map.max_zoom)
+
+    def fly_home(self) -> None:
+        """Show the whole scene."""
+        with self.map.hold_sync():
+            self.map.center, self.map.zoom = self._fit(self.frame.bounds)
+
+    def _fit(self, bounds: LatLonBounds) -> tuple[tuple[float, float], float]:
+        """Centre and the deepest whole zoom at which bounds are seen whole."""
+        (south, west), (north, east) = bounds
+        if self.frame.is_plain:
+            across, along = east - west, north - south
+            center = ((south + north) / 2, (west + east) / 2)
+        else:
+            low, high = (math.asinh(math.tan(math.radians(lat))) for lat in (south, north))
+            across = (east - west) / _DEGREES_PER_PIXEL
+            along = math.degrees(high - low) / _DEGREES_PER_PIXEL
+            center = (math.degrees(math.atan(math.sinh((low + high) / 2))), (west + east) / 2)
+        return center, float(math.floor(math.log2(min(WIDTH / across, HEIGHT / along))))
+
+    def _deepest(self) -> float:
+        """The zoom at which a pixel of the scene is large enough to be clicked one by one."""
+        (_, west), (_, east) = self.frame.bounds
+        pixels = max(self.frame.grid.width, self.frame.grid.height)
+        pixel = max(east - west, 1e-9) / pixels / _DEGREES_PER_PIXEL
+        return float(min(24, max(4, math.ceil(math.log2(LARGEST_PIXEL / pixel)))))
+
+    # -- layers
+
+    def show_tiles(self, url: str) -> None:
+        """Show the imagery by a tile address with {z}, {x}, {y}."""
+        if isinstance(self.imagery, ipyleaflet.TileLayer):
+            self.imagery.url = url
+            return
+        self.imagery = ipyleaflet.TileLayer(url=url, max_zoom=24, name="imagery", attribution="")
+        self.map.add(self.imagery, index=0)
+
+    def show_image(self, image: Overlay) -> None:
+        """Show the imagery as one image."""
+        self.imagery = ipyleaflet.ImageOverlay(url=image.url, bounds=image.bounds, name="imagery")
+        self.map.add(self.imagery, index=0)
+
+    def show_prediction(self, layer: ipyleaflet.RasterLayer | None) -> None:
+        """Put the class map above the imagery, in place of the one before."""
+        if self.prediction is not None:
+            self.map.remove(self.prediction)
+        self.prediction = layer
+        if layer is not None:
+            self.map.add(layer, index=0 if self.imagery is None else 1)
+
+    def show_mask(self, overlay: Overlay | None) -> None:
+        """Show the live mask; None takes it away."""
+        shown = self.mask in self.map.layers
+        if overlay is None:
+            if shown:
+                self.map.remove(self.mask)
+            return
+        with self.mask.hold_sync():
+            self.mask.url, self.mask.bounds = overlay.url, overlay.bounds
+        if not shown:
+            self.map.add(self.mask)
+
+    def show_prompts(self, prompts: Prompts) -> None:
+        """Mark the clicks and the box of the object that is being drawn."""
+        wanted = [(self.frame.to_map(p.col, p.row), p.positive) for p in prompts.points]
+        kept = [m for m, w in zip(self.points.layers, wanted, strict=False) if self._is_marker(m, w)]
+        if len(kept) < min(len(self.points.layers), len(wanted)):
+            kept = []
+        new = [
+            ipyleaflet.Marker(
+                location=place,
+                icon=self._icons[positive],
+                draggable=False,
+                keyboard=False,
+                alt="plus point" if positive else "minus point",
+            )
+            for place, positive in wanted[len(kept) :]
+        ]
+        gone = [m for m in self.points.layers if m not in kept]
+        if new or gone:
+            self.points.layers = (*kept, *new)
+        for marker in gone:
+            marker.close()
+        features = []
+        if prompts.box is not None:
+            b = prompts.box
+            style = {"color": "#fff", "weight": 2, "dashArray": "6 4", "fill": False}
+            features = [self._feature(box(b.left, b.top, b.right, b.bottom), style)]
+        self._set(self.prompt_box, features)
+
+    def _is_marker(self, marker: ipyleaflet.Marker, wanted: tuple[tuple[float, float], bool]) -> bool:
+        return tuple(marker.location) == tuple(wanted[0]) and marker.icon is self._icons[wanted[1]]
+
+    def show_labels(self, objects: Sequence[LabelledObject], classes: Mapping[str, str]) -> None:
+        """Draw the accepted objects, all in one layer."""
+        place = {name: index for index, name in enumerate(classes)}
+        shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
+        features = []
+        for obj in objects:
+            key = obj.geometry.wkb  # a later object may have taken some of its ground
+            known = self._shapes.get(obj.id)
+            shapes[obj.id] = known if known and known[0] == key else (key, self.frame.geojson(obj.geometry))
+            colour = classes[obj.class_name]
+            style = {
+                "color": colour,
+                "weight": 2,
+                "opacity": 1,
+                "fillColor": colour,
+                "fillOpacity": 0.22,
+                "dashArray": _DASHES[line_style(place[obj.class_name])],
+            }
+            properties = {"id": obj.id, "class": obj.class_name, "style": style}
+            features.append({"type": "Feature", "properties": properties, "geometry": shapes[obj.id][1]})
+        self._shapes = shapes
+        self._set(self.labels, features)
+
+    def show_suggestions(self, windows: Sequence[BaseGeometry], current: int | None) -> None:
+        """Draw the windows that are worth labelling; the current one with a whole line."""
+        features = []
+        for index, window in sorted(enumerate(windows), key=lambda item: item[0] == current):
+            weight, dashes = (3, None) if index == current else (2, "2 6")
+            style = {"color": "#ffffff", "weight": weight, "dashArray": dashes, "fill": False, "opacity": 1}
+            shadow = {"color": "#222222", "weight": weight + 3, "fill": False, "opacity": 0.6}
+            features += [self._feature(window, shadow), self._feature(window, style)]
+        self._set(self.suggestions, features)
+
+    def _feature(self, geometry: BaseGeometry, style: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "Feature",
+            "properties": {"style": style},
+            "geometry": self.frame.geojson(geometry, simplify=False),
+        }
+
+    @staticmethod
+    def _set(layer: ipyleaflet.GeoJSON, features: list[dict[str, Any]]) -> None:
+        data = {"type": "FeatureCollection", "features": features}
+        if layer.data != data:
+            layer.data = data
+
+    # -- what the person does
+
+    @property
+    def tool(self) -> str:
+        """ "plus", "minus" or "box"."""
+        return self._tool
+
+    @tool.setter
+    def tool(self, tool: str) -> None:
+        self._tool, self._corner = tool, None
+        self.map.dragging = tool != "box"
+
+    def _interaction(self, **event: Any) -> None:
+        """Leaflet's mouse events; it sends no click after a drag and none from its controls."""
+        kind = event.get("type")
+        lat, lon = event["coordinates"]
+        if kind == "mousemove":
+            self._show_place(lat, lon)
+        elif kind == "mouseout":
+            self._place.value = ""
+        elif kind == "contextmenu":
+            self._on_point(lat, lon, False)
+        elif self._tool == "box":
+            self._drag(kind, lat, lon)
+        elif kind == "click":
+            self._on_point(lat, lon, None)
+
+    def _drag(self, kind: str | None, lat: float, lon: float) -> None:
+        if kind == "mousedown":
+            self._corner = (lat, lon)
+        elif kind == "mouseup" and self._corner is not None:
+            first, self._corner = self._corner, None
+            if first != (lat, lon):
+                self._on_box(first, (lat, lon))
+
+    def _show_place(self, lat: float, lon: float) -> None:
+        now = time.monotonic()
+        if now - self._place_time < PLACE_SECONDS:
+            return
+        self._place_time = now
+        x, y = self.frame.to_crs(lat, lon)
+        if self.frame.is_plain:
+            text = f"column {math.floor(x)}, row {math.floor(y)}"
+        else:
+            text = f"{abs(y):.5f}° {'N' if y >= 0 else 'S'}, {abs(x):.5f}° {'E' if x >= 0 else 'W'}"
+        self._place.value = f'<span class="seglab-place">{text}</span>'
