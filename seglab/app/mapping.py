@@ -13,7 +13,7 @@ from seglab.active.suggest import Suggestion, by_difference, by_uncertainty
 from seglab.app.rounds import CurrentModel
 from seglab.app.state import State
 from seglab.core.raster import Scene
-from seglab.core.windows import Window, sweep_windows
+from seglab.core.windows import Window, common_scale, sweep_windows
 from seglab.errors import NoLabelsError
 from seglab.inference.sweep import MappedClass, Prediction, class_probabilities
 from seglab.jobs import Reporter
@@ -48,8 +48,7 @@ def mapped_classes(current: CurrentModel, state: State) -> list[MappedClass]:
 
 def map_scale(state: State) -> int:
     """The scale at which most objects were accepted, scene pixels per model pixel."""
-    scales = [o.window.scale for o in state.objects] or [1]
-    return max(set(scales), key=scales.count)
+    return common_scale(o.window for o in state.objects)
 
 
 def new_map_path(project: Project) -> Path:
@@ -81,20 +80,17 @@ def prediction_of(project: Project, state: State) -> Prediction | None:
     return found if found.path.exists() else None
 
 
-def suggest_windows(
-    reporter: Reporter, current: CurrentModel, state: State, scale: int, count: int
-) -> list[Suggestion]:
+def suggest_windows(reporter: Reporter, current: CurrentModel, state: State, count: int) -> list[Suggestion]:
     """Where to label next: see LabelSession.suggest.
 
     Args:
         reporter: told how many windows have been looked at.
         current: the model in use.
         state: what is labelled.
-        scale: scene pixels per model pixel.
         count: how many suggestions.
     """
     encoder = current.encoder
-    windows = _unlabelled_windows(encoder.scene, encoder.model.spec.image_size, scale, state)
+    windows = _unlabelled_windows(encoder.scene, encoder.model.spec.image_size, map_scale(state), state)
     classes = mapped_classes(current, state) if state.objects or current.trained else []
     prompts = torch.stack([c.prompt for c in classes]) if classes else None
     found: list[np.ndarray] = []

@@ -145,6 +145,11 @@ class LabelSession:
         return prediction_of(self.project, self._state)
 
     @property
+    def model_size(self) -> int:
+        """Side of the model's square input, model pixels; a window is `scale` times as many scene pixels."""
+        return self._learner.current.encoder.model.spec.image_size
+
+    @property
     def scale(self) -> int:
         """Scene pixels per model pixel for new objects: 1 for full detail, more to see larger objects whole."""
         return self._scale
@@ -152,7 +157,7 @@ class LabelSession:
     @scale.setter
     def scale(self, value: int) -> None:
         largest = 1
-        while self._learner.current.encoder.model.spec.image_size * largest < max(self.shape):
+        while self.model_size * largest < max(self.shape):
             largest *= 2
         value = min(max(1, int(value)), largest)
         if value != self._scale:
@@ -397,7 +402,7 @@ class LabelSession:
             reporter: for calls inside a job.
         """
         silent = jobs.SilentReporter()
-        return suggest_windows(reporter or silent, self._learner.current, self._state, self._scale, count)
+        return suggest_windows(reporter or silent, self._learner.current, self._state, count)
 
     def export(self, path: str | Path) -> Path:
         """Write the labels; the suffix says how: .gpkg, .geojson or .tif.
@@ -420,8 +425,10 @@ class LabelSession:
     def _inside(self, x: float, y: float, crs: Any) -> tuple[float, float]:
         col, row = self.grid.to_pixel(x, y, crs)
         if not self.grid.contains(col, row):
+            west, south, east, north = self.grid.bounds(crs)
             raise OutsideSceneError(
-                f"({x!r}, {y!r}) lies outside the scene, which covers {self.grid.bounds(crs)}; click on the imagery"
+                f"({x:.6g}, {y:.6g}) lies outside the scene, which covers {west:.6g} to {east:.6g} and {south:.6g} to "
+                f"{north:.6g}; click on the imagery"
             )
         return float(col), float(row)
 

@@ -13,7 +13,6 @@ from rasterio.enums import Resampling
 from seglab.app.session import LabelSession
 from seglab.core.overlay import MapFrame, Overlay, image_png
 from seglab.errors import NoPredictionError
-from seglab.models.sam import SPECS
 from seglab.serve.routes import candidates
 from seglab.serve.tiles import TileLayerHandle, TileServer, tile_server
 
@@ -101,7 +100,7 @@ def fit_scale(session: LabelSession, view_pixels: float) -> int:
     Returns:
         Scene pixels per model pixel, a power of two.
     """
-    side = SPECS[session.project.manifest["model"]].image_size
+    side = session.model_size
     if not math.isfinite(view_pixels) or view_pixels < 2 * side:
         return 1
     return 2 ** int(math.log2(view_pixels / side))

@@ -6,7 +6,7 @@ A window's plan is separate from its pixels: nothing here reads a raster.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,6 +119,12 @@ def lattice_window(col: float, row: float, size: int, scale: int, shape: tuple[i
     return Window(origin(col, shape[1]), origin(row, shape[0]), side, side, scale)
 
 
+def common_scale(windows: Iterable[Window]) -> int:
+    """The scale that most of the windows have, scene pixels per model pixel; the finest of equals, 1 for none."""
+    scales = sorted(window.scale for window in windows)
+    return max(scales, key=scales.count, default=1)
+
+
 def _origins(extent: int, side: int, step: int) -> list[int]:
     if extent <= side:
         return [0]
@@ -126,9 +132,7 @@ def _origins(extent: int, side: int, step: int) -> list[int]:
     return sorted({min(i * step, extent - side) for i in range(count)})
 
 
-def sweep_windows(
-    shape: tuple[int, int], size: int, overlap: float = 0.25, scale: int = 1
-) -> Iterator[Window]:
+def sweep_windows(shape: tuple[int, int], size: int, overlap: float = 0.25, scale: int = 1) -> Iterator[Window]:
     """Windows that cover a scene, row by row, each shifted to lie inside it.
 
     Args:

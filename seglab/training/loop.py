@@ -26,7 +26,7 @@ class RoundConfig:
 
     steps: int = 80
     """Optimiser steps, one chip each."""
-    learning_rate: float = 4e-4
+    learning_rate: float = 2e-4
     """AdamW's, reached after the warm-up."""
     warmup: int = 5
     """Steps of linear warm-up."""

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab.core.masks import rasterize
 from seglab.core.prompts import Prompts
 from seglab.core.raster import Scene
-from seglab.core.windows import Window, sweep_windows
+from seglab.core.windows import Window, common_scale, sweep_windows
 from seglab.encoding.encoder import WindowEncoder
 from seglab.jobs import Reporter
 from seglab.models.sam import Prefix
@@ -27,6 +27,8 @@ RING = 6
 """Width of the ring around an accepted object that counts as background, mask pixels."""
 CLICK_RADIUS = 2
 """Radius of the disc that a negative click says is background, mask pixels."""
+VIEWS = 4
+"""Windows at the map's scale in which an object accepted at another scale is shown, at most."""
 
 RecordedPrompts = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """Points, labels and box in model pixels: see Prompts.in_model."""
@@ -73,7 +75,9 @@ class Chip:
 def plan(labels: Labels, size: int, shape: tuple[int, int], count: int, orientations: int) -> list[tuple[Window, int]]:
     """Which windows to train on, and in which orientation, at most `count` in all.
 
-    Windows in which objects were accepted come first; reviewed extents without one get up to half of the places.
+    Windows in which objects were accepted come first, and views at the map's scale of objects that were accepted at
+    another: the map has to know what a large lake looks like from inside. Reviewed extents without an object get up to
+    half of the places.
 
     Args:
         labels: the snapshot.
@@ -85,9 +89,12 @@ def plan(labels: Labels, size: int, shape: tuple[int, int], count: int, orientat
     Returns:
         (window, turn) pairs, no two alike; see `_turned` for the turns.
     """
-    scale = labels.objects[0].window.scale
-    seen = sorted({obj.window for obj in labels.objects})
-    lattice = sweep_windows(shape, size, 0.0, scale) if labels.reviewed else ()
+    scale = common_scale(obj.window for obj in labels.objects)
+    lattice = list(sweep_windows(shape, size, 0.0, scale))
+    seen = {obj.window for obj in labels.objects}
+    for obj in labels.objects:
+        if obj.window.scale != scale:
+            seen |= set(_most_covered(lattice, obj.geometry, VIEWS))
     reviewed = [
         w
         for w in lattice
@@ -95,10 +102,16 @@ def plan(labels: Labels, size: int, shape: tuple[int, int], count: int, orientat
     ]
     turns = range(min(orientations, 8))
     rng = np.random.default_rng(0)
-    ours = [(w, turn) for turn in turns for w in _shuffled(seen, rng)]
+    ours = [(w, turn) for turn in turns for w in _shuffled(sorted(seen), rng)]
     theirs = [(w, turn) for turn in turns for w in _shuffled(reviewed, rng)]
     theirs = theirs[: max(count // 2, count - len(ours))]
     return ours[: count - len(theirs)] + theirs
+
+
+def _most_covered(windows: list[Window], geometry: BaseGeometry, count: int) -> list[Window]:
+    """The windows that have most of a geometry in them, at most `count`."""
+    areas = {w: w.polygon.intersection(geometry).area for w in windows}
+    return sorted((w for w in windows if areas[w] > 0), key=lambda w: -areas[w])[:count]
 
 
 def _shuffled(windows: list[Window], rng: np.random.Generator) -> list[Window]:

@@ -84,6 +84,15 @@ def test_object_windows_come_first_and_reviewed_ones_get_half() -> None:
     assert sum(w.col in (10, 460) for w, _ in few) == 3
 
 
+def test_an_object_of_another_scale_is_also_shown_at_the_maps_scale() -> None:
+    small = tuple(labelled(shapely.box(c, 5, c + 9, 9)) for c in (5, 40))
+    lake = labelled(shapely.box(450, 450, 880, 880), Window(448, 448, 448, 448, 2))
+    windows = {w for w, _ in plan(Labels(("water",), (*small, lake)), 224, (1400, 1400), 80, 1)}
+    assert Window(448, 448, 448, 448, 2) in windows
+    near = {w for w in windows if w.scale == 1 and w != WINDOW}
+    assert near == {Window(c, r, 224, 224) for c in (448, 672) for r in (448, 672)}
+
+
 def test_windows_that_only_touch_a_reviewed_extent_are_left_out() -> None:
     labels = Labels(("water",), (labelled(shapely.box(5, 5, 9, 9)),), (shapely.box(224, 0, 448, 224),))
     assert {w for w, _ in plan(labels, 224, (672, 672), 80, 1)} == {WINDOW, Window(224, 0, 224, 224)}
