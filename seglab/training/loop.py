@@ -24,9 +24,9 @@ from seglab.training.samples import Chip, batches
 class RoundConfig:
     """How a round is trained."""
 
-    steps: int = 80
+    steps: int = 120
     """Optimiser steps, one chip each."""
-    learning_rate: float = 2e-4
+    learning_rate: float = 4e-4
     """AdamW's, reached after the warm-up."""
     warmup: int = 5
     """Steps of linear warm-up."""
@@ -38,7 +38,7 @@ class RoundConfig:
     """How often the person's own prompts are replayed instead of simulated ones."""
     class_weight: float = 1.0
     """Weight of the class map's loss against the prompted loss."""
-    orientations: int = 4
+    orientations: int = 8
     """Flips and quarter turns of each window, 1 to 8."""
     seed: int = 0
 
