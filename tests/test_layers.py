@@ -12,9 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-LINT = (
-    "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
-)
+LINT = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
 
 BROKEN = [
     ("layers", "core/grid.py", "import seglab.jobs"),

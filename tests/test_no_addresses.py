@@ -76,9 +76,7 @@ def test_no_committed_file_names_a_path_of_one_machine():
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "line", ["torch @ https://host/torch.whl", "--index-url https://host/simple", "file:///x"]
-)
+@pytest.mark.parametrize("line", ["torch @ https://host/torch.whl", "--index-url https://host/simple", "file:///x"])
 def test_the_search_for_addresses_sees_them(line):
     assert ADDRESS.search(line)
 

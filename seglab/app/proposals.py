@@ -14,6 +14,7 @@ from seglab.core.masks import polygons_of
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window, lattice_window
 from seglab.errors import NoMaskError
+from seglab.models.candidates import rank_candidates
 from seglab.models.device import compute
 from seglab.models.prompt_arrays import encode_prompts
 
@@ -102,7 +103,7 @@ def _holds(window: Window, col: float, row: float) -> bool:
 def propose(
     current: CurrentModel, prompts: Prompts, window: Window, previous: torch.Tensor | None
 ) -> tuple[Proposal, ...]:
-    """The model's candidate masks for prompts, best predicted IoU first.
+    """The model's candidate masks for prompts, best first: those that obey every click, by predicted IoU.
 
     Args:
         current: the model and its round.
@@ -112,20 +113,19 @@ def propose(
     """
     encoder, model = current.encoder, current.encoder.model
     arrays = encode_prompts(*prompts.in_model(window))
+    coords = torch.from_numpy(arrays.coords).to(model.device)
+    labels = torch.from_numpy(arrays.labels).to(model.device)
     with torch.inference_mode(), compute(model.device):
-        logits, ious = model.decode(
-            encoder.embedding(window),
-            torch.from_numpy(arrays.coords).to(model.device),
-            torch.from_numpy(arrays.labels).to(model.device),
-            None if previous is None else previous[None, None].to(model.device),
-        )
-        logits, ious = logits.float(), ious[0].float()
+        masks = None if previous is None else previous[None, None].to(model.device)
+        logits, ious = model.decode(encoder.embedding(window), coords, labels, masks)
+        logits, ious = logits.float(), ious.float()
         fine = torch.nn.functional.interpolate(logits, window.model_shape, mode="bilinear", align_corners=False)
         cells = (fine[0] > 0).cpu().numpy()
+        order = rank_candidates(logits, ious, coords, labels, model.spec.patch)[0]
     shape = encoder.scene.grid.shape
     return tuple(
-        Proposal(cells[i], window, float(ious[i].clamp(0, 1)), current.number, shape, logits[0, i].cpu())
-        for i in ious.argsort(descending=True).tolist()
+        Proposal(cells[i], window, float(ious[0, i].clamp(0, 1)), current.number, shape, logits[0, i].cpu())
+        for i in order.tolist()
     )
 
 
@@ -151,7 +151,7 @@ class Draft:
 
     @property
     def candidates(self) -> tuple[Proposal, ...]:
-        """The candidate masks, best predicted IoU first."""
+        """The candidate masks, best first."""
         return self._steps[-1].candidates
 
     @property

@@ -121,7 +121,7 @@ class LabelSession:
 
     @property
     def candidates(self) -> tuple[Proposal, ...]:
-        """The candidate masks for the current prompts, best predicted IoU first."""
+        """The candidate masks for the current prompts, best first."""
         return self._draft.candidates
 
     @property

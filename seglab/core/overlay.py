@@ -244,7 +244,5 @@ def _pack(mask: np.ndarray, colour: str, alpha: float) -> bytes:
     rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     image.putpalette([0, 0, 0, *rgb, *rgb])
     stream = io.BytesIO()
-    image.save(
-        stream, format="PNG", bits=2, transparency=bytes([0, round(255 * alpha), 255]), compress_level=1
-    )
+    image.save(stream, format="PNG", bits=2, transparency=bytes([0, round(255 * alpha), 255]), compress_level=1)
     return stream.getvalue()

@@ -88,9 +88,7 @@ class Prompts:
         labels = np.array([int(p.positive) for p in self.points], dtype=np.int64)
         if self.box is None:
             return xy, labels, None
-        corners = window.to_model(
-            np.array([(self.box.left, self.box.top), (self.box.right, self.box.bottom)])
-        )
+        corners = window.to_model(np.array([(self.box.left, self.box.top), (self.box.right, self.box.bottom)]))
         return xy, labels, corners.reshape(4).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:

@@ -81,11 +81,7 @@ def export_labels(
 
 def _in_grid_crs(labels: gpd.GeoDataFrame, grid: Grid) -> gpd.GeoDataFrame:
     if (labels.crs is None) != (grid.crs is None):
-        has, lacks = (
-            ("the labels have", "the scene has none")
-            if grid.crs is None
-            else ("the scene has", "they do not")
-        )
+        has, lacks = ("the labels have", "the scene has none") if grid.crs is None else ("the scene has", "they do not")
         raise MissingCRSError(
             f"{has} a coordinate reference system and {lacks}: set it with labels.set_crs(...), or give the "
             "labels in the coordinates of the scene"

@@ -86,9 +86,7 @@ def _lon_lat(labels: gpd.GeoDataFrame) -> list[dict[str, Any]]:
             layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": str(_DEGREE_DIGITS)},
         )
     except pyogrio.errors.DataSourceError as error:
-        raise WriteError(
-            f"cannot express the labels in longitude and latitude: {error}; export to .gpkg"
-        ) from error
+        raise WriteError(f"cannot express the labels in longitude and latitude: {error}; export to .gpkg") from error
     return [feature["geometry"] for feature in json.loads(buffer.getvalue())["features"]]
 
 

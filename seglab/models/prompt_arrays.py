@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seglab.models.sam import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
+from seglab.models.spec import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 
 
 @dataclass(frozen=True)

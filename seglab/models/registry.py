@@ -11,7 +11,8 @@ from seglab.models.adapters.base import first_block
 from seglab.models.checkpoint import load_weights
 from seglab.models.device import choose_device
 from seglab.models.download import download
-from seglab.models.sam import SPECS, AdaptedSam
+from seglab.models.sam import AdaptedSam
+from seglab.models.spec import SPECS
 
 EMBEDDED = ("tiny",)
 """Models whose weights are part of the package."""

@@ -15,6 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from seglab.models.adapters.base import Adapter
+from seglab.models.spec import (
+    BOX_BOTTOM_RIGHT,
+    BOX_LOGIT,
+    BOX_TOP_LEFT,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NEGATIVE,
+    PAD,
+    POSITIVE,
+    SamSpec,
+)
 from seglab.models.torchvision_ops import ensure_torchvision_operators
 
 ensure_torchvision_operators()
@@ -26,61 +37,6 @@ from segment_anything.modeling import (  # noqa: E402
     Sam,
     TwoWayTransformer,
 )
-
-PAD, NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
-"""Prompt labels, as in segment-anything's ONNX export."""
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-"""Per channel, of 0..255 RGB: SAM's normalisation."""
-
-
-@dataclass(frozen=True)
-class SamSpec:
-    """The shape of a SAM."""
-
-    name: str
-    image_size: int
-    """Side of the square input, pixels."""
-    patch: int
-    """Side of a patch, pixels."""
-    width: int
-    """Channels of the encoder's tokens."""
-    depth: int
-    """Encoder blocks."""
-    heads: int
-    """Attention heads of the encoder."""
-    global_blocks: tuple[int, ...]
-    """Blocks whose attention sees the whole input; the others see windows."""
-    attention_window: int = 14
-    """Side of an attention window, tokens."""
-    prompt_dim: int = 256
-    """Channels of embeddings, prompts and decoder."""
-    decoder_mlp: int = 2048
-    """Hidden channels of the decoder's MLPs."""
-    absolute_position: bool = True
-    """Whether a learned absolute position is added to the patch embeddings."""
-
-    @property
-    def grid(self) -> int:
-        """Side of the embedding, tokens."""
-        return self.image_size // self.patch
-
-    @property
-    def mask_size(self) -> int:
-        """Side of the decoder's masks, pixels."""
-        return 4 * self.grid
-
-
-SPECS: dict[str, SamSpec] = {
-    spec.name: spec
-    for spec in (
-        SamSpec("vit_b", 1024, 16, 768, 12, 12, (2, 5, 8, 11)),
-        SamSpec("vit_l", 1024, 16, 1024, 24, 16, (5, 11, 17, 23)),
-        SamSpec("vit_h", 1024, 16, 1280, 32, 16, (7, 15, 23, 31)),
-        SamSpec("tiny", 224, 8, 192, 6, 6, (2, 5), 14, 128, 512, absolute_position=False),
-    )
-}
 
 
 def build_sam(spec: SamSpec) -> Sam:
@@ -261,6 +217,7 @@ class AdaptedSam(nn.Module):
         sparse: Tensor,
         masks: Tensor | None = None,
         image_index: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """SAM's mask decoder for prompts of one or many images.
 
@@ -269,6 +226,7 @@ class AdaptedSam(nn.Module):
             sparse: (B, N, D) sparse prompt embeddings; N may be 0 (prompt-free).
             masks: (B, 1, 4h, 4w) logits of a previous mask, or None.
             image_index: (B,) which image each prompt belongs to; None when I is 1 or B.
+            masked: (B,) bool, which prompts have a mask; None when all or none have.
 
         Returns:
             logits (B, 4, 4h, 4w) and predicted IoU (B, 4); the first candidate is the single-mask output.
@@ -278,10 +236,11 @@ class AdaptedSam(nn.Module):
         if image_index is not None:
             embedding = embedding[image_index]
         source = embedding.expand(count, -1, -1, -1)
-        if masks is None:
-            source = source + encoder.no_mask_embed.weight[0, :, None, None]
-        else:
-            source = source + encoder.mask_downscaling(masks)
+        dense = encoder.no_mask_embed.weight[:, :, None, None]
+        if masks is not None:
+            given = encoder.mask_downscaling(masks)
+            dense = given if masked is None else torch.where(masked[:, None, None, None], given, dense)
+        source = source + dense
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(count, -1, -1), sparse], dim=1)
         position = self.dense_position(height, width).to(source.dtype).expand(count, -1, -1, -1)
@@ -304,8 +263,42 @@ class AdaptedSam(nn.Module):
         Returns:
             logits (B, 3, 4h, 4w), predicted IoU (B, 3).
         """
-        logits, iou = self.decode_tokens(embedding, self.embed_points(coords, labels), masks, image_index)
+        masked = None
+        if masks is None and self.spec.box_as_mask:
+            masked = (labels == BOX_TOP_LEFT).any(dim=1)
+            masks = self._filled_boxes(coords, labels, embedding.shape[-2:]) if masked.any() else None
+        sparse = self.embed_points(coords, labels)
+        if self.spec.click_content:
+            sparse = torch.cat([sparse, self._content(embedding, coords, labels, image_index)], dim=1)
+        logits, iou = self.decode_tokens(embedding, sparse, masks, image_index, masked)
         return logits[:, 1:], iou[:, 1:]
+
+    def _content(self, embedding: Tensor, coords: Tensor, labels: Tensor, image_index: Tensor | None) -> Tensor:
+        """(B, N, D) image embedding at each click; a - click is marked as such, anything else is "not a point"."""
+        encoder = self.sam.prompt_encoder
+        if image_index is not None:
+            embedding = embedding[image_index]
+        embedding = embedding.expand(len(coords), -1, -1, -1)
+        side = coords.new_tensor([embedding.shape[-1], embedding.shape[-2]]) * self.spec.patch
+        at = (2 * coords / side - 1).to(embedding.dtype)[:, None]
+        found = nn.functional.grid_sample(embedding, at, padding_mode="border", align_corners=False)
+        found = found[:, :, 0].transpose(1, 2)
+        labels = labels.unsqueeze(-1)
+        found = found + encoder.point_embeddings[NEGATIVE].weight * (labels == NEGATIVE)
+        is_click = (labels == POSITIVE) | (labels == NEGATIVE)
+        return torch.where(is_click, found, encoder.not_a_point_embed.weight)
+
+    def _filled_boxes(self, coords: Tensor, labels: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, 1, 4h, 4w) logits: positive inside each prompt's box; what stands where there is no box is not used."""
+        step = self.spec.patch / 4
+        rows = (torch.arange(4 * grid[0], device=coords.device) + 0.5) * step
+        cols = (torch.arange(4 * grid[1], device=coords.device) + 0.5) * step
+        left_top = (coords * (labels == BOX_TOP_LEFT)[..., None]).sum(1)[:, :, None]
+        right_bottom = (coords * (labels == BOX_BOTTOM_RIGHT)[..., None]).sum(1)[:, :, None]
+        across = (cols >= left_top[:, 0]) & (cols <= right_bottom[:, 0])
+        down = (rows >= left_top[:, 1]) & (rows <= right_bottom[:, 1])
+        inside = down[:, None, :, None] & across[:, None, None, :]
+        return torch.where(inside, BOX_LOGIT, -BOX_LOGIT)
 
     def decode_classes(self, embedding: Tensor, prompts: Tensor | None = None) -> Tensor:
         """Logits of every class against the background, whose logit is 0.

@@ -57,9 +57,7 @@ def arrays_of(value: Value) -> dict[str, np.ndarray]:
     if isinstance(value, dict):
         arrays = value
     else:
-        arrays = {
-            str(index): item for index, item in enumerate(value if isinstance(value, tuple) else (value,))
-        }
+        arrays = {str(index): item for index, item in enumerate(value if isinstance(value, tuple) else (value,))}
     for name, array in arrays.items():
         plain = isinstance(array, np.ndarray) and not array.dtype.hasobject and array.dtype.fields is None
         if not plain or not isinstance(name, str):

@@ -157,6 +157,4 @@ def _canonical(part: Any) -> Any:
         return {"dataclass": type(part).__name__, "fields": _canonical(fields)}
     if isinstance(part, dict) and all(isinstance(key, str) for key in part):
         return {key: _canonical(item) for key, item in part.items()}
-    raise TypeError(
-        f"{part!r} cannot be a part of a cache key: use numbers, strings, tuples, dicts with string keys"
-    )
+    raise TypeError(f"{part!r} cannot be a part of a cache key: use numbers, strings, tuples, dicts with string keys")

@@ -49,8 +49,7 @@ class FolderLock:
                 ) from error
             except OSError as error:
                 raise WriteError(
-                    f"cannot write to {str(self._folder)!r}: {error}; check that the folder exists and is "
-                    "writable"
+                    f"cannot write to {str(self._folder)!r}: {error}; check that the folder exists and is writable"
                 ) from error
             try:
                 yield

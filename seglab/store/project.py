@@ -67,9 +67,7 @@ class Project:
             (folder / ROUNDS_NAME).mkdir(exist_ok=True)
             (folder / EVENTS_NAME).touch()
         except OSError as error:
-            raise WriteError(
-                f"cannot make the project folder {str(folder)!r}: {error}; choose another path"
-            ) from error
+            raise WriteError(f"cannot make the project folder {str(folder)!r}: {error}; choose another path") from error
         atomic.sync_folder(folder.parent)
         # last: a folder without manifest is not yet a project, so a killed create can simply be repeated
         atomic.write_bytes(folder / MANIFEST_NAME, data)
@@ -88,8 +86,7 @@ class Project:
             raise ProjectError(f"there is no project at {str(folder)!r}: check the path, or create one")
         if not folder.is_dir():
             raise ProjectDamagedError(
-                f"{str(folder)!r} is a file, and a project is a folder: choose another path. Nothing was "
-                "changed."
+                f"{str(folder)!r} is a file, and a project is a folder: choose another path. Nothing was changed."
             )
         project = cls(folder, read_manifest(folder / MANIFEST_NAME))
         project.events()

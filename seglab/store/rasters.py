@@ -127,9 +127,7 @@ class RasterWriter:
                 )
             if array.size:
                 with _refusals(self.path):
-                    self._file.write(
-                        array.astype(self._dtype, copy=False), 1, window=Window(col, row, cols, rows)
-                    )
+                    self._file.write(array.astype(self._dtype, copy=False), 1, window=Window(col, row, cols, rows))
 
     def finish(self) -> Path:
         """Make the Cloud-Optimized GeoTIFF with its overviews and move it to its final name.
@@ -235,18 +233,14 @@ def _colour_table(colours: Mapping[int, str], dtype: np.dtype) -> dict[int, tupl
     limit = np.iinfo(dtype).max
     outside = [value for value in colours if not 0 <= value <= limit]
     if outside:
-        raise WriteError(
-            f"the value {outside[0]!r} does not fit into {dtype}: use a wider dtype or smaller values"
-        )
+        raise WriteError(f"the value {outside[0]!r} does not fit into {dtype}: use a wider dtype or smaller values")
     return {int(value): (*parse_colour(colour), 255) for value, colour in colours.items()}
 
 
 def _category_names(names: Mapping[int, str]) -> bytes:
     """GDAL's side file with the names of the values of band 1; GeoTIFF itself has no place for them."""
     root = ElementTree.Element("PAMDataset")
-    categories = ElementTree.SubElement(
-        ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames"
-    )
+    categories = ElementTree.SubElement(ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames")
     for value in range(max(names) + 1):
         ElementTree.SubElement(categories, "Category").text = names.get(value, "")
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=False)

@@ -96,9 +96,7 @@ class RoundStore:
     def _numbers(self) -> list[int]:
         if not self._folder.is_dir():
             return []
-        return sorted(
-            int(path.name) for path in self._folder.iterdir() if path.name.isdecimal() and path.is_dir()
-        )
+        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal() and path.is_dir())
 
     def _card(self, number: int) -> dict[str, Any]:
         path = self._folder / f"{number:03d}" / CARD_NAME

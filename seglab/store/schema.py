@@ -51,8 +51,7 @@ def read_manifest(
     found = manifest.get("schema") if isinstance(manifest, dict) else None
     if not isinstance(found, int) or found < 1:
         raise ProjectDamagedError(
-            f"{str(path)!r} names no schema version (found {found!r}): restore it from a backup. Nothing "
-            "was changed."
+            f"{str(path)!r} names no schema version (found {found!r}): restore it from a backup. Nothing was changed."
         )
     if found > version:
         raise ProjectDamagedError(
@@ -78,9 +77,7 @@ def encode_manifest(manifest: Mapping[str, Any]) -> bytes:
         ) from error
 
 
-def _migrate(
-    manifest: dict[str, Any], path: Path, migrations: Mapping[int, Migration], version: int
-) -> dict[str, Any]:
+def _migrate(manifest: dict[str, Any], path: Path, migrations: Mapping[int, Migration], version: int) -> dict[str, Any]:
     for step in range(manifest["schema"], version):
         if step not in migrations:
             raise ProjectDamagedError(

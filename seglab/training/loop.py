@@ -144,7 +144,7 @@ def _prompted(
     prompts = [_first_prompt(chip, i, config, pixel, rng) for i in picked]
     logits, predicted = _decode(model, embedding, pad(prompts), None)
     first, _ = prompted_loss(logits.float(), predicted.float(), target)
-    best = logits.detach()[torch.arange(len(picked)), predicted.detach().argmax(1)]
+    best = logits.detach().float()[torch.arange(len(picked)), predicted.detach().argmax(1)]
     guess = (best > 0).cpu().numpy()
     corrected = [with_correction(p, m, g, pixel, rng) for p, m, g in zip(prompts, masks, guess, strict=True)]
     logits, predicted = _decode(model, embedding, pad(corrected), best[:, None])

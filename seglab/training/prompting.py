@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from seglab.models.prompt_arrays import PromptArrays, encode_prompts
-from seglab.models.sam import NEGATIVE, POSITIVE
+from seglab.models.spec import NEGATIVE, POSITIVE
 
 LOOSE = 0.15
 """A drawn box is off by up to this share of its side, at each side."""

@@ -56,9 +56,7 @@ class MessageBar(widgets.VBox):
         """
         self.text, self.kind = text, kind
         role = "alert" if kind == "error" else "status"
-        self._html.value = (
-            f'<div class="seglab-{kind}" role="{role}"><b>{KINDS[kind]}</b>{html.escape(text)}</div>'
-        )
+        self._html.value = f'<div class="seglab-{kind}" role="{role}"><b>{KINDS[kind]}</b>{html.escape(text)}</div>'
 
     def show_error(self, error: BaseException) -> None:
         """Show what went wrong; what seglab did not foresee is logged with its traceback too."""

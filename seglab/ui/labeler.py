@@ -198,9 +198,7 @@ class Labeler(widgets.VBox):
             if self.classes.chosen is None:
                 raise UnknownClassError("there is no class yet; add one, then accept")
             accepted = self.session.accept(self.classes.chosen)
-            self.messages.show(
-                f"Accepted as {accepted.class_name!r} and saved. Click the next object.", "done"
-            )
+            self.messages.show(f"Accepted as {accepted.class_name!r} and saved. Click the next object.", "done")
 
     def _undo(self) -> None:
         with self.messages:
@@ -296,9 +294,7 @@ class Labeler(widgets.VBox):
         with self.messages:
             path = self.session.export(name)
             count = len(self.session.objects)
-            self.messages.show(
-                f"Exported {count} object{'' if count == 1 else 's'} to {_near(path)!r}.", "done"
-            )
+            self.messages.show(f"Exported {count} object{'' if count == 1 else 's'} to {_near(path)!r}.", "done")
 
     # -- what has changed in the session
 
@@ -323,9 +319,7 @@ class Labeler(widgets.VBox):
         overlay = None
         if proposal is not None:
             colour = session.classes.get(self.classes.chosen or "", "#0072b2")
-            overlay = overlay_png(
-                proposal.array, proposal.window, session.grid, colour, plain=self.frame.is_plain
-            )
+            overlay = overlay_png(proposal.array, proposal.window, session.grid, colour, plain=self.frame.is_plain)
             self.figures.value = self._figures()
             self.figures.remove_class("seglab-hidden")
         else:
@@ -340,15 +334,11 @@ class Labeler(widgets.VBox):
         metres = self.session.grid.pixel_size_m
         area = f"{proposal.area_px} px" if metres is None else f"{proposal.area_px * metres**2 / 1e4:,.2f} ha"
         shown = self._shown_candidate + 1
-        return (
-            f"mask {shown} of {len(candidates)} · <b>predicted IoU {proposal.iou:.2f}</b> · {area}"
-        )
+        return f"mask {shown} of {len(candidates)} · <b>predicted IoU {proposal.iou:.2f}</b> · {area}"
 
     def _refresh_buttons(self) -> None:
         session = self.session
-        self.toolbar.show_state(
-            session.mask is not None, len(session.candidates), session.can_undo, session.can_redo
-        )
+        self.toolbar.show_state(session.mask is not None, len(session.candidates), session.can_undo, session.can_redo)
 
     def _refresh_labels(self) -> None:
         session = self.session

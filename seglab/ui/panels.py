@@ -78,9 +78,7 @@ class ClassPanel(widgets.VBox):
             toggle.add_class(f"seglab-class-{index}")
             toggle.observe(lambda _, name=name: self.choose(name), names=["value"])
             self.toggles[name] = toggle
-            rules.append(
-                f".seglab-class-{index} {{--seglab-colour: {colour}; --seglab-line: {line_style(index)}}}"
-            )
+            rules.append(f".seglab-class-{index} {{--seglab-colour: {colour}; --seglab-line: {line_style(index)}}}")
         self._colours.value = f"<style>{' '.join(rules)}</style>"
         self._list.children = tuple(self.toggles.values())
 
@@ -118,9 +116,7 @@ class ModelPanel(widgets.VBox):
         )
         self.retrain.add_class("seglab-wide")
         self.rounds = widgets.Dropdown(options=[("before any round", 0)], tooltip="Rounds of this project; ✓ is in use")
-        self.back = button(
-            "Use", "history", "Use the model of that round", lambda: on_rollback(self.rounds.value)
-        )
+        self.back = button("Use", "history", "Use the model of that round", lambda: on_rollback(self.rounds.value))
         self.rounds.observe(lambda _: self._enable(), names=["value"])
         self._current = 0
         super().__init__([_section("Model", _row(self.retrain), _row(self.rounds, self.back))])
@@ -222,9 +218,7 @@ class ExportPanel(widgets.VBox):
 
     def __init__(self, on_export: Callable[[str], None]) -> None:
         self.file = widgets.Text(value="labels.gpkg", tooltip="The suffix decides: .gpkg, .geojson, .tif")
-        self.export = button(
-            "Export", "download", "Write the labels to that file", lambda: on_export(self.file.value)
-        )
+        self.export = button("Export", "download", "Write the labels to that file", lambda: on_export(self.file.value))
         super().__init__([_section("Export", _row(self.file, self.export))])
 
     def show(self, can_export: bool) -> None:

@@ -31,7 +31,9 @@ def test_click_gives_a_mask_that_knows_its_place(open_lakes) -> None:
     assert proposal.full().shape == (384, 512)
     assert proposal.full().sum() == proposal.area_px == pytest.approx(proposal.polygon.area)
     assert len(session.candidates) == 3
-    assert [c.iou for c in session.candidates] == sorted((c.iou for c in session.candidates), reverse=True)
+    holding = [bool(c.full()[LAKES[0][1], LAKES[0][0]]) for c in session.candidates]
+    ranks = [(holds, c.iou) for holds, c in zip(holding, session.candidates, strict=True)]
+    assert ranks == sorted(ranks, reverse=True)  # those that obey the click first, then by predicted IoU
     point = session.prompts.points[0]
     assert (point.col, point.row) == pytest.approx(LAKE[:2], abs=1e-3)
 
@@ -143,11 +145,12 @@ def test_retrain_makes_a_round_and_rollback_goes_back(open_lakes) -> None:
     before = session.click(*LAKES[3][:2], crs="pixel").logits
     session.reject()
     seen = []
-    job = session.retrain(steps=12)
+    job = session.retrain(steps=24)
     job.subscribe(lambda j: seen.append(dict(j.progress.values)))
     made = job.result()
     assert (made.number, made.parent, session.round) == (1, 0, 1)
-    assert made.card["losses"][-1] < made.card["losses"][0]
+    losses = made.card["losses"]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
     assert {"loss", "iou"} <= set(seen[-1])
     assert not np.array_equal(before, session.click(*LAKES[3][:2], crs="pixel").logits)
     session.reject()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +66,11 @@ def test_clicks(session: seglab.LabelSession, table: dict[str, str]) -> None:
     for i in rng.permutation(len(places))[:12]:
         col, row = places[i]
         session.reject()
-        cold.append(milliseconds(lambda: click_to_bytes(session, col, row)))
+        cold.append(milliseconds(partial(click_to_bytes, session, col, row)))
         for _ in range(4):
             session.reject()
-            dx, dy = rng.uniform(-30, 30, 2)
-            warm.append(milliseconds(lambda: click_to_bytes(session, col + dx, row + dy)))
+            near = np.array([col, row]) + rng.uniform(-30, 30, 2)
+            warm.append(milliseconds(partial(click_to_bytes, session, *near)))
     table["warm click to overlay bytes, median"] = f"{statistics.median(warm):.0f} ms"
     table["cold click to overlay bytes, median"] = f"{statistics.median(cold):.0f} ms"
 

@@ -178,9 +178,7 @@ def test_a_view_is_measured_in_scene_pixels_and_never_beyond_the_scene():
     frame = MapFrame.of(GRIDS["utm"])
     part = frame.grid.geometry_from_pixel(box(300, 300, 500, 400)).bounds
     assert frame.view_pixels(((part[1], part[0]), (part[3], part[2]))) == pytest.approx(100, rel=0.02)
-    assert frame.view_pixels(((-60, -170), (60, 170))) == 700 or math.isnan(
-        frame.view_pixels(((-60, -170), (60, 170)))
-    )
+    assert frame.view_pixels(((-60, -170), (60, 170))) == 700 or math.isnan(frame.view_pixels(((-60, -170), (60, 170))))
     plain = MapFrame.of(grid(None, Affine.identity()))
     assert plain.view_pixels(((-250, 100), (-100, 500))) == pytest.approx(150)
 

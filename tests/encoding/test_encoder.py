@@ -12,7 +12,8 @@ from seglab.core.raster import Scene
 from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
 from seglab.models.adapters.atl import AtlAdapter
-from seglab.models.sam import AdaptedSam, SamSpec
+from seglab.models.sam import AdaptedSam
+from seglab.models.spec import SamSpec
 from seglab.store.cache import ArrayCache
 
 SPEC = SamSpec("small", 64, 8, 32, 4, 2, (1, 3), 4, 32, 64)

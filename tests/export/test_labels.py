@@ -151,9 +151,7 @@ def test_geojson_is_cut_at_the_antimeridian(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["tif", "TIFF"])
 def test_geotiff_gives_back_the_masks(tmp_path, grid, suffix):
-    path = export_labels(
-        labels_on(grid), tmp_path / f"map.{suffix}", grid=grid, classes=CLASSES, tags={"scene": "s"}
-    )
+    path = export_labels(labels_on(grid), tmp_path / f"map.{suffix}", grid=grid, classes=CLASSES, tags={"scene": "s"})
     expected = np.zeros((grid.height, grid.width), np.uint8)
     for number, (geometry, _) in enumerate(PIXEL_SHAPES, start=1):
         rows, cols = np.mgrid[: grid.height, : grid.width] + 0.5
@@ -184,8 +182,7 @@ def test_geotiff_of_many_labels_over_many_blocks(tmp_path):
     assert mosaic.shape == (grid.height, grid.width)
     names = [None, *CLASSES]
     shapes = [
-        (shape(geometry), names[int(value)])
-        for geometry, value in rasterio.features.shapes(mosaic, mask=mosaic > 0)
+        (shape(geometry), names[int(value)]) for geometry, value in rasterio.features.shapes(mosaic, mask=mosaic > 0)
     ]
     labels = labels_on(grid, [])
     labels = gpd.GeoDataFrame(

@@ -8,7 +8,8 @@ import torch
 from seglab.errors import RoundMismatchError
 from seglab.models.adapters.atl import AtlAdapter
 from seglab.models.adapters.base import first_block
-from seglab.models.sam import PAD, POSITIVE, SPECS, AdaptedSam, SamSpec, count_parameters
+from seglab.models.sam import AdaptedSam, count_parameters
+from seglab.models.spec import PAD, POSITIVE, SPECS, SamSpec
 
 SMALL = SamSpec("small", 64, 8, 32, 4, 2, (1, 3), 4, 32, 64, absolute_position=True)
 

@@ -71,9 +71,7 @@ def test_any_value_comes_back(make, value):
     assert same(cache.get("key"), value)
 
 
-@pytest.mark.parametrize(
-    "array", [np.arange(12).reshape(3, 4).T, np.arange(20)[::-3], np.broadcast_to(1.5, (2, 3))]
-)
+@pytest.mark.parametrize("array", [np.arange(12).reshape(3, 4).T, np.arange(20)[::-3], np.broadcast_to(1.5, (2, 3))])
 def test_views_come_back_as_what_they_show(make, array):
     cache = make(10**6)
     cache.put("key", (array,))

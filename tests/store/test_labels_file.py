@@ -59,9 +59,7 @@ def test_pixel_coordinates_say_so_and_warn_nobody(project, labels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         project.write_labels(labels, STYLES)
-    (description,) = rows(
-        project.labels_path, "SELECT description FROM gpkg_contents WHERE table_name = 'labels'"
-    )[0]
+    (description,) = rows(project.labels_path, "SELECT description FROM gpkg_contents WHERE table_name = 'labels'")[0]
     assert "Pixel coordinates (column, row)" in description
 
 
@@ -106,9 +104,7 @@ def test_qgis_finds_a_default_style_with_the_colours(project, labels):
     colours = {}
     for category in renderer.iter("category"):
         symbol = renderer.find(f"symbols/symbol[@name='{category.get('symbol')}']")
-        red, green, blue, _ = map(
-            int, symbol.find("layer/Option/Option[@name='color']").get("value").split(",")
-        )
+        red, green, blue, _ = map(int, symbol.find("layer/Option/Option[@name='color']").get("value").split(","))
         colours[category.get("value")] = f"#{red:02x}{green:02x}{blue:02x}"
     assert colours == STYLES
     assert list(colours) == list(STYLES)

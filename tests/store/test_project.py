@@ -63,9 +63,7 @@ def test_update_replaces_whole_entries_and_keeps_those_of_others(project):
         assert (seen["notes"], seen["model"]) == ("salt", "tiny")
 
 
-@pytest.mark.parametrize(
-    "change", [{"schema": 9}, {"created": "x"}, {"bad": float("nan")}, {"bad": object()}]
-)
+@pytest.mark.parametrize("change", [{"schema": 9}, {"created": "x"}, {"bad": float("nan")}, {"bad": object()}])
 def test_a_bad_update_changes_nothing(project, change):
     before = everything(project.folder)
     with pytest.raises(ProjectError):

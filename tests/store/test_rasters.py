@@ -181,9 +181,7 @@ def test_threads_write_together(tmp_path):
     with open_writer(tmp_path / "map.tif") as writer:
         bands = [range(first, 600, 200) for first in (0, 50, 100, 150)]
         threads = [
-            threading.Thread(
-                target=lambda rows: [writer.write(array[r : r + 50], r, 0) for r in rows], args=(rows,)
-            )
+            threading.Thread(target=lambda rows: [writer.write(array[r : r + 50], r, 0) for r in rows], args=(rows,))
             for rows in bands
         ]
         for thread in threads:

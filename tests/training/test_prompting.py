@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seglab.models.prompt_arrays import encode_prompts, pad
-from seglab.models.sam import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NEGATIVE, PAD, POSITIVE
+from seglab.models.spec import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NEGATIVE, PAD, POSITIVE
 from seglab.training.prompting import LOOSE, simulated_prompt, with_correction
 
 
