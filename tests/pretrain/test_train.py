@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seglab.errors import PretrainError
-from seglab.models import sam
+from seglab.models import spec
 from seglab.models.checkpoint import load_weights
 from seglab.models.registry import EMBEDDED, embedded_weights
 from seglab.models.sam import AdaptedSam, build_sam
@@ -35,7 +35,7 @@ CONFIG = {
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setitem(sam.SPECS, "small", SMALL)
+    monkeypatch.setitem(spec.SPECS, "small", SMALL)
 
 
 @pytest.fixture(scope="module")
