@@ -223,8 +223,8 @@ class Trainer:
                 "model": self.config.model,
                 "step": self.step,
                 "seconds": round(self.spent),
-                "overall": figures.overall,
-                "by_dataset": figures.by_source,
+                # on the crops that training watches; the figures to quote are those of the card (see report.py)
+                "watched": {"overall": figures.overall, "by_source": figures.by_source},
                 "config": self.config.to_json(),
             },
         )
