@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,5 +64,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _pretrain(options: argparse.Namespace) -> int:
     from seglab import pretrain
 
+    # The run logs its losses and figures; here a person wants to see them as they come.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     pretrain.run(options.config, options.out, options.resume, options.minutes, options.device)
     return 0
