@@ -452,6 +452,8 @@ class LabelSession:
 
     def _take_saved_round(self) -> None:
         """Use the round that the project was left with; where it cannot be loaded, labels stay reachable."""
+        if self._state.round == self.round:
+            return
         try:
             self._learner.take(self._learner.load(self._state.round))
         except SegLabError as error:

@@ -15,6 +15,7 @@ from seglab.core.overlay import MapFrame, Overlay, image_png
 from seglab.errors import NoPredictionError
 from seglab.serve.routes import candidates
 from seglab.serve.tiles import TileLayerHandle, TileServer, tile_server
+from seglab.store.colours import parse_colour
 
 PLAIN_SIZE = 2048
 """Pixels along the longer side of the image that a plain map shows, at most."""
@@ -115,10 +116,7 @@ def _prediction_path(session: LabelSession) -> str:
 
 def _class_colours(session: LabelSession) -> dict[int, tuple[int, int, int]]:
     """Red, green, blue of each value of a class map; background and no data stay transparent."""
-    return {
-        value: (int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16))
-        for value, colour in enumerate(session.classes.values(), start=1)
-    }
+    return {value: parse_colour(colour) for value, colour in enumerate(session.classes.values(), start=1)}
 
 
 def _tiled(server: TileServer, handle: TileLayerHandle) -> TiledLayer:

@@ -107,8 +107,9 @@ def predict_scene(
         def write(row: int, probabilities: np.ndarray) -> None:
             best = values[probabilities.argmax(0)]
             percent = np.round(100 * probabilities.max(0)).astype(np.uint8)
-            _write_strip(scene, class_map, best, row, scale)
-            _write_strip(scene, confidence, percent, row, scale)
+            valid = _valid_strip(scene, row * scale, best.shape[0] * scale)
+            _write_strip(class_map, best, row * scale, scale, valid)
+            _write_strip(confidence, percent, row * scale, scale, valid)
 
         _sweep(reporter, encoder, prompts, scale, overlap, write)
     return Prediction(path, confidence_path, round_number)
@@ -137,10 +138,14 @@ def _sweep(
         write(row, strip)
 
 
-def _write_strip(scene: Scene, writer: RasterWriter, cells: np.ndarray, row: int, scale: int) -> None:
+def _valid_strip(scene: Scene, top: int, height: int) -> np.ndarray:
+    """(rows, cols) bool: where the scene has data, in `height` rows from `top` on, or fewer at the scene's end."""
+    strip = Window(0, top, scene.grid.width, min(height, scene.grid.height - top))
+    return scene.read(strip, bands=scene.bands)[1]
+
+
+def _write_strip(writer: RasterWriter, cells: np.ndarray, top: int, scale: int, valid: np.ndarray) -> None:
     """Write a strip of cells as scene pixels, UNMAPPED where the scene has no data."""
-    top = row * scale
-    height = min(cells.shape[0] * scale, scene.grid.height - top)
-    pixels = cells.repeat(scale, 0).repeat(scale, 1)[:height, : scene.grid.width]
-    _, valid = scene.read(Window(0, top, scene.grid.width, height), bands=scene.bands)
+    height, width = valid.shape
+    pixels = cells.repeat(scale, 0).repeat(scale, 1)[:height, :width]
     writer.write(np.where(valid, pixels, UNMAPPED).astype(np.uint8), top, 0)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from seglab.models.spec import NEGATIVE, POSITIVE
 from seglab.pretrain.scenes import UNKNOWN
+from seglab.training.losses import soft_dice
 
 ENTROPY = 0.4
 """Weight of cross entropy beside dice: alone it makes masks that are too small wherever the model is unsure."""
@@ -30,10 +31,7 @@ def mask_loss(logits: Tensor, target: Tensor, known: Tensor | None = None) -> Te
     weight = torch.ones_like(target[:, :1]) if known is None else known[:, None]
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
     entropy = entropy.sum((2, 3)) / weight.sum((2, 3)).clamp(min=1)
-    chance = logits.sigmoid() * weight
-    overlap = (chance * target).sum((2, 3))
-    dice = 1 - (2 * overlap + 1) / (chance.sum((2, 3)) + (target * weight).sum((2, 3)) + 1)
-    return ENTROPY * entropy + dice
+    return ENTROPY * entropy + soft_dice(logits.sigmoid(), target, weight)
 
 
 def mask_iou(logits: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
