@@ -34,6 +34,10 @@ class BandError(SegLabError):
     """A band was asked for that the scene does not have."""
 
 
+class SceneChangedError(SegLabError):
+    """The file of an open scene was replaced by a raster of another shape, place or data type."""
+
+
 class SceneClosedError(SegLabError):
     """A scene was read after it was closed."""
 
@@ -71,6 +75,10 @@ class ChecksumError(DownloadError):
 
 class DeviceError(SegLabError):
     """The device that was asked for is not there."""
+
+
+class AdapterError(SegLabError):
+    """No adapter family of that name, or it does not go at that place in the encoder."""
 
 
 class RoundMismatchError(SegLabError):
@@ -112,6 +120,10 @@ class UnknownRoundError(SegLabError):
     """No such round in the project."""
 
 
+class RoundFileError(SegLabError):
+    """A file is not an exported round, or is damaged."""
+
+
 # -- projects and export
 
 
@@ -135,6 +147,13 @@ class WriteError(SegLabError):
     """A result could not be written; nothing half-written stands under its final name."""
 
 
+# -- optional parts
+
+
+class MissingPackageError(SegLabError):
+    """A package that only some users need is needed and not installed."""
+
+
 # -- jobs
 
 
@@ -151,6 +170,10 @@ class JobRunningError(SegLabError):
 
 class DatasetError(SegLabError):
     """A folder of labelled imagery is missing, damaged or not in the split file."""
+
+
+class BenchError(SegLabError):
+    """A benchmark's measurement failed."""
 
 
 class PretrainError(SegLabError):

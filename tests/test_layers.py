@@ -26,7 +26,7 @@ BROKEN = [
     ("encoding", "encoding/encoder.py", "import seglab.serve"),
     ("pretrain", "pretrain/__init__.py", "import seglab.inference.sweep"),
     ("widgets", "app/session.py", "def later():\n    import ipywidgets"),
-    ("widgets", "cli.py", "from IPython.display import display"),
+    ("widgets", "cli/bench.py", "from IPython.display import display"),
     ("torch", "core/grid.py", "def later():\n    from torch.nn import functional"),
     ("torch", "store/project.py", "import torchvision"),
 ]

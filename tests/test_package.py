@@ -41,11 +41,17 @@ def requirements(entries: list[str]) -> set[str]:
     return {canonical(re.match(r"[\w.-]+", entry)[0]) for entry in entries}
 
 
-def imported_packages(folder: Path) -> dict[str, str]:
-    """Top-level names that a folder's code imports from elsewhere, each with one file that does."""
+def imported_packages(folder: Path, at_import: bool = False) -> dict[str, str]:
+    """Top-level names that a folder's code imports from elsewhere, each with one file that does.
+
+    Args:
+        folder: looked through, with its subfolders.
+        at_import: only what importing a file imports, not what its functions import when they run.
+    """
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body if at_import else ast.walk(tree):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -94,8 +100,15 @@ def test_every_public_name_resolves():
 
 
 def test_every_import_is_a_declared_requirement():
-    modules = modules_of(PROJECT["dependencies"])
+    extras = PROJECT["optional-dependencies"]
+    modules = modules_of(PROJECT["dependencies"] + extras["bench"] + extras["hdf5"])
     assert {name: path for name, path in imported_packages(PACKAGE).items() if name not in modules} == {}
+
+
+def test_no_file_needs_an_extra_to_be_imported():
+    modules = modules_of(PROJECT["dependencies"])
+    found = imported_packages(PACKAGE, at_import=True)
+    assert {name: path for name, path in found.items() if name not in modules} == {}
 
 
 def test_every_import_of_the_tests_is_a_declared_requirement():

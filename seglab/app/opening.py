@@ -10,12 +10,15 @@ from typing import Any
 from seglab import jobs
 from seglab.app.session import LabelSession
 from seglab.core.raster import Scene
-from seglab.errors import ProjectDamagedError, ProjectError
+from seglab.errors import BandError, ProjectDamagedError, ProjectError
+from seglab.models.adapters.registry import new_adapter
 from seglab.models.registry import load_model
 from seglab.models.sam import AdaptedSam
 from seglab.store.project import Project
 
 DEFAULT_CLASSES = ("object",)
+MODEL_SETTINGS = ("bands", "model", "adapt_from", "adapter", "extra_bands")
+"""What rounds depend on: with rounds in a project, none of these may change."""
 
 
 def open_session(
@@ -28,7 +31,10 @@ def open_session(
     device: str | None = None,
     checkpoint: str | Path | None = None,
     adapt_from: str | int | None = None,
+    adapter: str | None = None,
+    extra_bands: Sequence[int] | None = None,
     author: str | None = None,
+    isolate: bool = True,
 ) -> LabelSession:
     """Open a scene for labelling; a project that is there already opens as it was left.
 
@@ -43,13 +49,19 @@ def open_session(
         adapt_from: where rounds put their adapters: "all" blocks (TransLandSeg as published), "late" (the last
             quarter), "last", or a block number; the project's, else "late", if None. The blocks before it stay
             frozen and cached.
+        adapter: what rounds train beside the encoder: "atl_a" (TransLandSeg's branch), "lora", ..., see
+            seglab.models.adapters.registry; the project's, else "atl_a", if None.
+        extra_bands: 1-based bands (near infrared, elevation, a second date, ...) that rounds learn to use beside red,
+            green and blue; the project's, else none, if None.
         author: who labels; the account's name if None.
+        isolate: train in a process of its own: a crash or an out-of-memory kill there costs the round, not the kernel.
 
     Raises:
         SceneNotFoundError, NotARasterError, EmptySceneError, UnsupportedSceneError, BandError: see Scene.open.
         ProjectError: the project belongs to another scene, or its rounds to another model or bands.
         ProjectDamagedError: the project's folder is damaged; nothing in it was changed.
         ModelNotFoundError, CheckpointError, DownloadError, DeviceError: see load_model.
+        AdapterError: no such family of adapters, or it does not go where `adapt_from` says.
     """
     scene = Scene.open(source, bands=bands)
     with ExitStack() as undo:
@@ -62,31 +74,50 @@ def open_session(
         settings = {
             "scene": _scene_card(scene, source),
             "bands": list(scene.bands),
-            "model": model or known.get("model") or "tiny",
+            "model": model or known.get("model", "tiny"),
             "adapt_from": known.get("adapt_from", "late") if adapt_from is None else adapt_from,
+            "adapter": adapter or known.get("adapter", "atl_a"),
+            "extra_bands": known.get("extra_bands", []) if extra_bands is None else _checked(scene, extra_bands),
         }
         # The model comes first: a name that does not exist must not become part of a project.
-        weights = _load(settings["model"], checkpoint, device, settings["adapt_from"])
+        weights = _load(settings, checkpoint, device)
         opened = Project.open_or_create(folder, settings)
         _check(opened, settings)
-        session = LabelSession(scene, opened, weights, author)
+        session = LabelSession(scene, opened, weights, author, adapter=settings["adapter"], isolate=isolate)
         _add_classes(session, classes)
         undo.pop_all()
     return session
 
 
-def _load(name: str, checkpoint: str | Path | None, device: str | None, adapt_from: str | int) -> AdaptedSam:
+def _load(settings: dict[str, Any], checkpoint: str | Path | None, device: str | None) -> AdaptedSam:
     """The model; a download shows its progress in the terminal or the cell."""
+    name = settings["model"]
     job = jobs.start(
         lambda reporter: load_model(
-            name, checkpoint=checkpoint, device=device, adapt_from=adapt_from, reporter=reporter
+            name,
+            checkpoint=checkpoint,
+            device=device,
+            adapt_from=settings["adapt_from"],
+            extra_bands=len(settings["extra_bands"]),
+            reporter=reporter,
         ),
         title=f"load {name}",
         unit="MB",
     )
     if not job.wait(1.0):
         jobs.follow(job)
-    return job.result()
+    model = job.result()
+    # Refused here, before it becomes part of a project, and not when the first round starts.
+    new_adapter(settings["adapter"], model.spec, model.adapt_from)
+    return model
+
+
+def _checked(scene: Scene, extra_bands: Sequence[int]) -> list[int]:
+    """The extra bands, each one a band of the scene and none of them twice."""
+    bands = [int(band) for band in extra_bands]
+    if len(set(bands)) < len(bands) or any(not 1 <= band <= scene.count for band in bands):
+        raise BandError(f"extra_bands={bands} must be different numbers from 1 to {scene.count}, the scene's bands")
+    return bands
 
 
 def _scene_card(scene: Scene, source: Any) -> dict[str, Any]:
@@ -110,7 +141,7 @@ def _check(project: Project, settings: dict[str, Any]) -> None:
     keys = ["width", "height", "transform", "crs"] + (["identity"] if now["crs"] is None else [])
     try:
         differing = [key for key in keys if kept["scene"][key] != now[key]]
-        changed = [key for key in ("bands", "model", "adapt_from") if kept[key] != settings[key]]
+        changed = [key for key in MODEL_SETTINGS if kept[key] != settings[key]]
     except (KeyError, TypeError) as error:
         raise ProjectDamagedError(
             f"project.json in {str(project.folder)!r} lacks {error}; restore it from a backup. Nothing was changed."

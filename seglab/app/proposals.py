@@ -17,6 +17,7 @@ from seglab.errors import NoMaskError
 from seglab.models.candidates import rank_candidates
 from seglab.models.device import compute
 from seglab.models.prompt_arrays import encode_prompts
+from seglab.models.warm import WarmImage
 
 FILL = 0.8
 """Prompts may span this share of a window; beyond it a coarser window is taken."""
@@ -26,8 +27,6 @@ FILL = 0.8
 class Proposal:
     """A candidate mask of the object that is being prompted for."""
 
-    cells: np.ndarray
-    """(s, s) bool at the model's input resolution: a cell is `window.scale` scene pixels wide."""
     window: Window
     """Where, in scene pixels."""
     iou: float
@@ -38,6 +37,15 @@ class Proposal:
     """(rows, cols) of the scene."""
     logits: torch.Tensor
     """(m, m) at the decoder's own resolution; fed back to it with the next click."""
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """(s, s) bool at the model's input resolution: a cell is `window.scale` scene pixels wide."""
+        # Of three candidates one is shown as a rule: the others are enlarged when they are looked at.
+        fine = torch.nn.functional.interpolate(
+            self.logits[None, None], self.window.model_shape, mode="bilinear", align_corners=False
+        )
+        return (fine[0, 0] > 0).numpy()
 
     @cached_property
     def array(self) -> np.ndarray:
@@ -101,7 +109,7 @@ def _holds(window: Window, col: float, row: float) -> bool:
 
 
 def propose(
-    current: CurrentModel, prompts: Prompts, window: Window, previous: torch.Tensor | None
+    current: CurrentModel, prompts: Prompts, window: Window, previous: torch.Tensor | None, warm: WarmImage
 ) -> tuple[Proposal, ...]:
     """The model's candidate masks for prompts, best first: those that obey every click, by predicted IoU.
 
@@ -110,6 +118,7 @@ def propose(
         prompts: not empty, inside the window.
         window: where to look.
         previous: (m, m) logits of the mask that the last prompt corrects, or None.
+        warm: keeps what the decoder knows of the window between clicks.
     """
     encoder, model = current.encoder, current.encoder.model
     arrays = encode_prompts(*prompts.in_model(window))
@@ -117,16 +126,13 @@ def propose(
     labels = torch.from_numpy(arrays.labels).to(model.device)
     with torch.inference_mode(), compute(model.device):
         masks = None if previous is None else previous[None, None].to(model.device)
-        logits, ious = model.decode(encoder.embedding(window), coords, labels, masks)
+        image = warm.prepared(model, encoder.embedding(window))
+        logits, ious = model.decode(image, coords, labels, masks)
         logits, ious = logits.float(), ious.float()
-        fine = torch.nn.functional.interpolate(logits, window.model_shape, mode="bilinear", align_corners=False)
-        cells = (fine[0] > 0).cpu().numpy()
-        order = rank_candidates(logits, ious, coords, labels, model.spec.patch)[0]
+        order = rank_candidates(logits, ious, coords, labels, model.spec.patch)[0].tolist()
+        logits, ious = logits[0].cpu(), ious[0].clamp(0, 1).tolist()
     shape = encoder.scene.grid.shape
-    return tuple(
-        Proposal(cells[i], window, float(ious[0, i].clamp(0, 1)), current.number, shape, logits[0, i].cpu())
-        for i in order.tolist()
-    )
+    return tuple(Proposal(window, ious[i], current.number, shape, logits[i]) for i in order)
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ class Draft:
 
     def __init__(self) -> None:
         self._steps = [_Step(Prompts())]
+        self._warm = WarmImage()
 
     @property
     def prompts(self) -> Prompts:
@@ -172,7 +179,7 @@ class Draft:
         encoder = current.encoder
         wanted = window_for(prompts, window, encoder.model.spec.image_size, scale, encoder.scene.grid.shape)
         previous = mask.logits if mask is not None and wanted == window else None
-        self._steps.append(_Step(prompts, propose(current, prompts, wanted, previous)))
+        self._steps.append(_Step(prompts, propose(current, prompts, wanted, previous, self._warm)))
         return self.candidates[0]
 
     def step_back(self) -> None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from seglab.app.state import LabelledObject, State
+from seglab.app.state import LabelledObject
 from seglab.core.masks import rasterize
 from seglab.encoding.encoder import WindowEncoder
-from seglab.errors import NoLabelsError, RoundMismatchError
-from seglab.jobs import Reporter
-from seglab.models.adapters.atl import AtlAdapter
+from seglab.errors import RoundMismatchError
 from seglab.models.sam import AdaptedSam
-from seglab.training.loop import RoundConfig, train_round
-from seglab.training.samples import Labels, TrainingObject, build_chips
+from seglab.training.job import RoundOutcome
+from seglab.training.restore import restore_model
 
 EXEMPLARS = 8
 """A new class's prompt is the mean embedding of its first objects, this many at most."""
-MINIMUM_BOTTLENECK = 16
-"""The published bottleneck, width // 32, is made for wide encoders; narrow ones get at least this."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,16 @@ class Round:
     card: dict[str, Any]
     """What it was trained on and how it did: the card.json in its folder."""
 
+    @property
+    def used(self) -> bool:
+        """Whether it was put in use when it was finished; False where it did worse than its parent."""
+        return bool(self.card.get("used", True))
+
+    @property
+    def verdict(self) -> str:
+        """How it did on held-out ground beside its parent, in words."""
+        return str(self.card.get("verdict", "not validated"))
+
 
 @dataclass(frozen=True)
 class CurrentModel:
@@ -45,6 +51,8 @@ class CurrentModel:
     encoder: WindowEncoder
     trained: dict[str, torch.Tensor]
     """(prompt_dim,) class prompt by class name, for the classes the round knows."""
+    preview: bool = False
+    """Whether this is a first impression of the round that is being trained."""
 
     def class_prompts(self, objects: Sequence[LabelledObject]) -> dict[str, torch.Tensor]:
         """A prompt for every class that has one: trained, else the mean embedding of the class's first objects.
@@ -64,121 +72,95 @@ class CurrentModel:
         return prompts
 
 
-def labels_of(state: State) -> Labels:
-    """The training snapshot of a project's state.
-
-    Raises:
-        NoLabelsError: nothing is accepted yet.
-    """
-    if not state.objects:
-        raise NoLabelsError("nothing is accepted yet; click an object, accept its mask, then retrain")
-    classes = tuple(state.classes)
-    objects = tuple(TrainingObject(classes.index(o.class_name), o.geometry, o.prompts, o.window) for o in state.objects)
-    return Labels(classes, objects, state.reviewed)
-
-
-def new_adapter(model: AdaptedSam) -> AtlAdapter:
-    """An untrained ATL branch for a model, at the place where its frozen prefix ends."""
-    spec = model.spec
-    return AtlAdapter(
-        spec.width,
-        spec.depth,
-        spec.patch,
-        model.adapt_from,
-        max(MINIMUM_BOTTLENECK, spec.width // 32),
-    )
-
-
-def train(
-    reporter: Reporter,
-    encoder: WindowEncoder,
-    labels: Labels,
-    prompts: dict[str, torch.Tensor],
-    config: RoundConfig,
-) -> tuple[AdaptedSam, dict[str, np.ndarray], dict[str, Any]]:
-    """Train the next version of a model.
+def identity_of(model: AdaptedSam, adapter: str, bands: Sequence[int], extra_bands: Sequence[int]) -> dict[str, Any]:
+    """The part of a card that says which model a round belongs to; all of it must match to use the round.
 
     Args:
-        reporter: progress and cancel.
-        encoder: the current model; it is not changed.
-        labels: what to learn from.
-        prompts: the prompt that each labelled class starts from.
-        config: the recipe.
-
-    Returns:
-        the new model, its tensors by name, and the part of its card that training knows.
+        model: the model before any round.
+        adapter: the family that its rounds train.
+        bands: the three bands that the model sees.
+        extra_bands: those that enter by the side branch.
     """
-    torch.manual_seed(config.seed)
-    model = encoder.model.branch_off()
-    if model.adapter is None:
-        model.attach(new_adapter(model))
-    # Classes that nobody has an object of stay out of the softmax.
-    known = [name for name in labels.classes if name in prompts]
-    model.class_prompts = torch.nn.Parameter(torch.stack([prompts[name] for name in known]).clone().to(model.device))
-    objects = tuple(
-        TrainingObject(known.index(labels.classes[o.class_index]), o.geometry, o.prompts, o.window)
-        for o in labels.objects
-    )
-    own = Labels(tuple(known), objects, labels.reviewed)
-    chips = build_chips(reporter, own, encoder.scene, encoder, config.steps, config.orientations)
-    result = train_round(reporter, model, chips, config)
-    card = {
+    return {
         "model": model.spec.name,
-        "prefix": model.prefix_hash(),
-        "adapter": "atl-a",
+        "weights": model.base_hash(),
+        "adapter": adapter,
         "adapt_from": model.adapt_from,
-        "classes": known,
-        "bands": list(encoder.scene.bands),
-        "pixel_size_m": encoder.scene.grid.pixel_size_m,
-        "objects": len(objects),
-        "chips": len(chips),
-        "config": result.config,
-        "losses": [round(v, 4) for v in result.losses],
-        "fit_iou": result.fit_iou,
-        "validated": False,
-        "seconds": round(result.seconds, 2),
-        "device": str(model.device),
+        "bands": list(bands),
+        "extra_bands": list(extra_bands),
     }
-    return model, result.tensors, card
 
 
-def restore(base: AdaptedSam, tensors: dict[str, np.ndarray], card: dict[str, Any], bands: Sequence[int]) -> AdaptedSam:
+def outcome_card(outcome: RoundOutcome, classes: Sequence[str]) -> dict[str, Any]:
+    """The part of a card that training knows."""
+    return {
+        "classes": list(classes),
+        "config": outcome.config,
+        "losses": [round(v, 4) for v in outcome.losses],
+        "fit_iou": outcome.fit_iou,
+        "validated": outcome.validation is not None,
+        "validation": None if outcome.validation is None else outcome.validation.to_json(),
+        "seconds": round(outcome.seconds, 2),
+        "peak_mb": round(outcome.peak_mb),
+        "notes": list(outcome.notes),
+    }
+
+
+def restore(
+    base: AdaptedSam, tensors: Mapping[str, np.ndarray], card: Mapping[str, Any], identity: Mapping[str, Any]
+) -> AdaptedSam:
     """The model of a saved round.
 
     Args:
         base: the model before any round.
         tensors, card: as saved.
-        bands: the bands in use.
+        identity: of the project: see `identity_of`.
 
     Raises:
-        RoundMismatchError: the round was trained for other weights, bands or places.
+        RoundMismatchError: the round was trained for other weights, bands or places, or its tensors do not fit.
     """
-    expected = {
-        "model": base.spec.name,
-        "prefix": base.prefix_hash(),
-        "adapt_from": base.adapt_from,
-        "bands": list(bands),
-    }
-    for key, value in expected.items():
+    name = f"round {card.get('round', '')}".strip()
+    for key, value in identity.items():
         if card.get(key) != value:
             raise RoundMismatchError(
-                f"round {card.get('round')} was trained for {key}={card.get(key)!r} and this session uses {value!r}; "
-                "open the project with the settings the round was trained for, or roll back to round 0"
+                f"{name} was trained for {key}={card.get(key)!r} and this session uses {value!r}; open a project with "
+                "the settings the round was trained for, or use another round"
             )
-    model = base.branch_off()
-    model.attach(new_adapter(model))
-    model.class_prompts = torch.nn.Parameter(torch.zeros(len(card["classes"]), base.spec.prompt_dim))
-    parameters = model.trained_parameters()
-    if set(parameters) != set(tensors) or any(parameters[n].shape != t.shape for n, t in tensors.items()):
-        raise RoundMismatchError(
-            f"round {card.get('round')} does not fit model {base.spec.name!r}; roll back to another round"
-        )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(torch.from_numpy(np.array(tensors[name])))
-    return model.requires_grad_(False).eval().to(base.device)
+    return restore_model(base, str(card["adapter"]), tensors, name)
 
 
-def trained_prompts(model: AdaptedSam, card: dict[str, Any]) -> dict[str, torch.Tensor]:
+def trained_prompts(model: AdaptedSam, card: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The class prompts of a round by class name."""
     return dict(zip(card["classes"], model.class_prompts.detach(), strict=True))
+
+
+_COMPARED = (
+    ("parent", "parent"),
+    ("objects", "objects"),
+    ("objects_held_out", "held-out objects"),
+    ("adapter", "adapter"),
+    ("adapt_from", "from block"),
+    ("fit_iou", "IoU on its own objects"),
+    ("seconds", "seconds"),
+)
+"""Rows of a comparison that every card has: key and title."""
+
+
+def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """Two cards side by side, as a Markdown table."""
+    rows = [(title, first.get(key), second.get(key)) for key, title in _COMPARED]
+    figures = [(card.get("validation") or {}).get("round", {}) for card in (first, second)]
+    for key in sorted({key for found in figures for key in found}):
+        rows.append((key.replace("_", " "), *(found.get(key) for found in figures)))
+    head = f"| | round {first['round']} | round {second['round']} |\n|---|---:|---:|"
+    return "\n".join([head, *(f"| {title} | {_cell(a)} | {_cell(b)} |" for title, a, b in rows)])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (list, tuple)) and len(value) == 3:  # a mean and its interval
+        return "{:.2f} ({:.2f} to {:.2f})".format(*value)
+    return str(value)

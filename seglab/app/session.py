@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
 from seglab.active.suggest import Suggestion
+from seglab.app.areas import area_in_scene
 from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
+from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.proposals import Draft, Proposal
-from seglab.app.rounds import Round
-from seglab.app.state import LabelledObject, State, accept_data, next_colour, polygons_only, reduce, title
+from seglab.app.rounds import Round, comparison
+from seglab.app.state import LabelledObject, State, accept_data, next_colour, title
 from seglab.core.grid import Grid
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
@@ -29,7 +28,6 @@ from seglab.errors import (
     NoMaskError,
     NothingToUndoError,
     OutsideSceneError,
-    PromptError,
     SegLabError,
     UnknownClassError,
     UnknownRoundError,
@@ -39,8 +37,8 @@ from seglab.export import export_labels
 from seglab.inference.sweep import Prediction
 from seglab.models.sam import AdaptedSam
 from seglab.store.colours import parse_colour
-from seglab.store.events import Event
 from seglab.store.project import Project
+from seglab.store.round_files import read_round_file, write_round_file
 
 Listener = Callable[["LabelSession", str], None]
 
@@ -55,18 +53,26 @@ class LabelSession:
         project: where everything is kept.
         model: the model before any round.
         author: who labels; the account's name if None.
+        adapter: family of adapters that rounds train: see seglab.models.adapters.registry.
+        isolate: train in a process of its own, so that a crash there costs the round and not the kernel.
     """
 
-    def __init__(self, scene: Scene, project: Project, model: AdaptedSam, author: str | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        project: Project,
+        model: AdaptedSam,
+        author: str | None = None,
+        *,
+        adapter: str = "atl_a",
+        isolate: bool = True,
+    ) -> None:
         self.scene = scene
         self.project = project
-        self.author = author
-        self._lock = threading.RLock()
-        self._listeners: list[Listener] = []
+        self._ledger = Ledger(project, scene.grid, author)
         self._scale = 1
         self._draft = Draft()
-        self._state = reduce(project.events())
-        self._learner = Learner(scene, project, model, self._record)
+        self._learner = Learner(scene, project, model, self._ledger, adapter, isolate)
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
         self._take_saved_round()
@@ -92,22 +98,28 @@ class LabelSession:
     @property
     def state(self) -> State:
         """Everything the project's log says, at this moment."""
-        return self._state
+        return self._ledger.state
 
     @property
     def classes(self) -> Mapping[str, str]:
         """Colour '#rrggbb' of each class by name, in order."""
-        return self._state.classes
+        return self.state.classes
 
     @property
     def objects(self) -> tuple[LabelledObject, ...]:
         """Accepted objects, oldest first; where two overlapped, the later one has the ground."""
-        return self._state.objects
+        return self.state.objects
 
     @property
     def reviewed(self) -> tuple[BaseGeometry, ...]:
         """Extents in which everything is labelled, scene pixels."""
-        return self._state.reviewed
+        return self.state.reviewed
+
+    @property
+    def kept_out(self) -> tuple[BaseGeometry, ...]:
+        """Ground that rounds never train on and are judged on, scene pixels: held-out blocks and never-train areas."""
+        held_out = () if self.state.held_out is None else (self.state.held_out,)
+        return (*held_out, *self.state.never_train)
 
     @property
     def labels(self) -> gpd.GeoDataFrame:
@@ -140,9 +152,14 @@ class LabelSession:
         return self._learner.current.number
 
     @property
+    def previewing(self) -> bool:
+        """Whether a first impression of the round that is being trained is in use."""
+        return self._learner.current.preview
+
+    @property
     def prediction(self) -> Prediction | None:
         """The latest map of the scene, if its files are still there."""
-        return prediction_of(self.project, self._state)
+        return prediction_of(self.project, self.state)
 
     @property
     def model_size(self) -> int:
@@ -162,7 +179,7 @@ class LabelSession:
         value = min(max(1, int(value)), largest)
         if value != self._scale:
             self._scale = value
-            self._tell("scale")
+            self._ledger.tell("scale")
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "classes", "round",
@@ -171,8 +188,7 @@ class LabelSession:
         Returns:
             A function that ends the subscription.
         """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._ledger.subscribe(lambda what: listener(self, what))
 
     # -- prompting
 
@@ -191,7 +207,7 @@ class LabelSession:
             OutsideSceneError: the point is not in the scene.
         """
         col, row = self._inside(x, y, crs)
-        with self._lock:
+        with self._ledger.lock:
             return self._prompt(self.prompts.with_point(Point(col, row, positive)))
 
     def box(self, west: float, south: float, east: float, north: float, crs: Any = None) -> Proposal:
@@ -212,7 +228,7 @@ class LabelSession:
         top, bottom = max(0.0, around.top), min(float(rows), around.bottom)
         if right <= left or bottom <= top:
             raise OutsideSceneError("the box lies outside the scene; draw it over the imagery")
-        with self._lock:
+        with self._ledger.lock:
             return self._prompt(self.prompts.with_box(Box.around((left, top), (right, bottom))))
 
     def choose(self, index: int) -> Proposal:
@@ -221,16 +237,16 @@ class LabelSession:
         Raises:
             NoMaskError: there is no such candidate.
         """
-        with self._lock:
+        with self._ledger.lock:
             chosen = self._draft.choose(index)
-            self._tell("mask")
+            self._ledger.tell("mask")
             return chosen
 
     def reject(self) -> None:
         """Drop the current prompts and their mask; accepted objects stay."""
-        with self._lock:
+        with self._ledger.lock:
             self._draft.clear()
-            self._tell("mask")
+            self._ledger.tell("mask")
 
     def accept(self, class_name: str) -> LabelledObject:
         """Keep the current mask as an object of a class; it is on disk when this returns.
@@ -240,7 +256,7 @@ class LabelSession:
             UnknownClassError: the class is not in `classes`.
             WriteError: the project's folder cannot be written.
         """
-        with self._lock:
+        with self._ledger.lock:
             self._known(class_name)
             proposal = self.mask
             if proposal is None:
@@ -251,9 +267,9 @@ class LabelSession:
                 class_name, proposal.polygon, self.prompts, proposal.window, proposal.iou, proposal.round
             )
             try:
-                event = self._record("accept", data, "labels", self._draft.clear)
+                event = self._ledger.record("accept", data, "labels", self._draft.clear)
             finally:
-                self._tell("mask")
+                self._ledger.tell("mask")
             return next(o for o in self.objects if o.id == event)
 
     # -- labelling
@@ -271,13 +287,13 @@ class LabelSession:
             WriteError: the colour is not written '#rrggbb'.
         """
         name = name.strip()
-        with self._lock:
+        with self._ledger.lock:
             if not name or name in self.classes:
                 raise UnknownClassError(f"class {name!r} is empty or already there; give the class a new name")
             if colour is not None:
                 parse_colour(colour)
             data = {"name": name, "colour": colour or next_colour(self.classes), "initial": initial}
-            self._record("class", data, "classes")
+            self._ledger.record("class", data, "classes")
 
     def review(self, polygon: BaseGeometry, crs: Any = None) -> None:
         """Say that everything inside a polygon is labelled: what is unlabelled there is background.
@@ -290,26 +306,31 @@ class LabelSession:
             PromptError: the polygon is not finite.
             OutsideSceneError: the polygon does not touch the scene.
         """
-        rows, cols = self.shape
-        pixels = self.grid.geometry_to_pixel(polygon, crs)
-        if not np.isfinite(shapely.get_coordinates(pixels)).all():
-            raise PromptError("the polygon's coordinates are not finite; draw it over the imagery")
-        pixels = shapely.make_valid(pixels)
-        inside = polygons_only(pixels.intersection(shapely.box(0, 0, cols, rows)))
-        if inside.is_empty:
-            raise OutsideSceneError("the reviewed polygon lies outside the scene; draw it over the imagery")
-        with self._lock:
-            self._record("review", {"geometry": shapely.to_wkb(inside, hex=True)}, "labels")
+        with self._ledger.lock:
+            self._ledger.record("review", area_in_scene(polygon, self.grid, crs), "labels")
+
+    def never_train(self, polygon: BaseGeometry, crs: Any = None) -> None:
+        """Keep an area out of training: rounds do not learn from it and are judged on the objects in it.
+
+        Args:
+            polygon: in longitude/latitude, or in `crs`.
+            crs: see `click`.
+
+        Raises:
+            PromptError, OutsideSceneError: see `review`.
+        """
+        with self._ledger.lock:
+            self._ledger.record("never_train", area_in_scene(polygon, self.grid, crs), "labels")
 
     @property
     def can_undo(self) -> bool:
         """Whether `undo` has something to take back."""
-        return not self.prompts.is_empty or self._state.undoable is not None
+        return not self.prompts.is_empty or self.state.undoable is not None
 
     @property
     def can_redo(self) -> bool:
         """Whether `redo` has something to bring back."""
-        return self._state.redoable is not None
+        return self.state.redoable is not None
 
     def undo(self) -> str:
         """Take back the last click of an unfinished object, else the last saved action; survives restarts.
@@ -320,12 +341,12 @@ class LabelSession:
         Raises:
             NothingToUndoError: there is nothing left.
         """
-        with self._lock:
+        with self._ledger.lock:
             if not self.prompts.is_empty:
                 self._draft.step_back()
-                self._tell("mask")
+                self._ledger.tell("mask")
                 return "the last click"
-            event = self._state.undoable
+            event = self.state.undoable
             if event is None:
                 raise NothingToUndoError("there is nothing to undo")
             self._step("undo", event.id)
@@ -340,8 +361,8 @@ class LabelSession:
         Raises:
             NothingToUndoError: nothing was undone, or something new was done since.
         """
-        with self._lock:
-            event = self._state.redoable
+        with self._ledger.lock:
+            event = self.state.redoable
             if event is None:
                 raise NothingToUndoError("there is nothing to redo")
             self._step("redo", event.id)
@@ -352,8 +373,9 @@ class LabelSession:
     def retrain(self, steps: int | None = None) -> jobs.Job[Round]:
         """Train the adapter, the mask decoder and the class prompts on what is accepted, in the background.
 
-        Labels may be added meanwhile; they count from the next round on. The new round replaces the current one at
-        once when it is finished and saved.
+        Labels may be added meanwhile; they count from the next round on. A quick preview is in use after some seconds,
+        the round as soon as it is finished and saved; a round that does worse on held-out ground than the one before
+        it is kept but not used, and its `verdict` says why.
 
         Args:
             steps: optimiser steps; the default recipe's if None.
@@ -362,8 +384,8 @@ class LabelSession:
             NoLabelsError: nothing is accepted yet.
             JobRunningError: a round is being trained.
         """
-        with self._lock:
-            return self._learner.retrain(self._state, steps)
+        with self._ledger.lock:
+            return self._learner.retrain(self.state, steps)
 
     def rollback(self, number: int) -> None:
         """Go back to an earlier round (0: the model before any); undo brings the later one back.
@@ -372,12 +394,51 @@ class LabelSession:
             UnknownRoundError: the project has no such round.
             RoundMismatchError: the round does not fit the model in use.
         """
-        with self._lock:
+        with self._ledger.lock:
             known = [0, *(r.number for r in self.rounds)]
             if number not in known:
                 raise UnknownRoundError(f"there is no round {number!r}; this project has {known}")
             model = self._learner.load(number)
-            self._record("rollback", {"number": number}, "round", lambda: self._learner.take(model))
+            self._ledger.record("rollback", {"number": number}, "round", lambda: self._learner.take(model))
+
+    def compare(self, first: int, second: int) -> str:
+        """Two rounds side by side: labels, steps, losses and figures on held-out ground, as a table in Markdown.
+
+        Raises:
+            UnknownRoundError: the project has no such round.
+        """
+        cards = {r.number: r.card for r in self.rounds}
+        for number in (first, second):
+            if number not in cards:
+                raise UnknownRoundError(f"there is no round {number!r}; this project has {sorted(cards)}")
+        return comparison(cards[first], cards[second])
+
+    def export_round(self, number: int, path: str | Path) -> Path:
+        """Write a round to one .safetensors file, to use it in another project or to share it.
+
+        Raises:
+            UnknownRoundError, ProjectDamagedError: the round is not there, or its files are damaged.
+            RoundFileError: the name does not end in .safetensors.
+            WriteError: the file could not be written.
+        """
+        target = self._new_file(path)
+        write_round_file(target, *self.project.load_round(number))
+        return target
+
+    def import_round(self, path: str | Path) -> Round:
+        """Add a round from a file that `export_round` wrote, and use it; undo goes back to the round before.
+
+        Raises:
+            RoundFileError: the file is missing, damaged or no round.
+            RoundMismatchError: the round was trained for other base weights, bands or adapter places.
+        """
+        tensors, card = read_round_file(Path(path))
+        with self._ledger.lock:
+            adopted = self._learner.adopt(tensors, card, Path(path).name)
+            for name in adopted.card["classes"]:
+                if name not in self.classes:
+                    self.add_class(name)
+            return adopted
 
     # -- maps, suggestions, export
 
@@ -390,8 +451,8 @@ class LabelSession:
         Raises:
             NoLabelsError: no class has an object yet.
         """
-        with self._lock:
-            return self._learner.predict(self._state, None if path is None else self._new_file(path))
+        with self._ledger.lock:
+            return self._learner.predict(self.state, None if path is None else self._new_file(path))
 
     def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
         """Where to label next, with the reason: windows whose class map is least certain; before any class has an
@@ -402,7 +463,7 @@ class LabelSession:
             reporter: for calls inside a job.
         """
         silent = jobs.SilentReporter()
-        return suggest_windows(reporter or silent, self._learner.current, self._state, count)
+        return suggest_windows(reporter or silent, self._learner.current, self.state, count)
 
     def export(self, path: str | Path) -> Path:
         """Write the labels; the suffix says how: .gpkg, .geojson or .tif.
@@ -440,7 +501,7 @@ class LabelSession:
 
     def _prompt(self, prompts: Prompts) -> Proposal:
         proposal = self._draft.prompt(self._learner.current, prompts, self._scale)
-        self._tell("mask")
+        self._ledger.tell("mask")
         return proposal
 
     def _new_file(self, path: str | Path) -> Path:
@@ -452,51 +513,20 @@ class LabelSession:
 
     def _take_saved_round(self) -> None:
         """Use the round that the project was left with; where it cannot be loaded, labels stay reachable."""
-        if self._state.round == self.round:
+        if self.state.round == self.round:
             return
         try:
-            self._learner.take(self._learner.load(self._state.round))
+            self._learner.take(self._learner.load(self.state.round))
         except SegLabError as error:
-            self.problem = f"round {self._state.round} is not in use: {error}"
+            self.problem = f"round {self.state.round} is not in use: {error}"
             warnings.warn(self.problem, stacklevel=4)
 
     def _step(self, kind: str, event: int) -> None:
         """Undo or redo an event, and follow it where it changes the model; a round that does not load stops it."""
-        after = reduce([*self.project.events(), Event(0, "", "", kind, {"event": event})])
+        after = self._ledger.after(kind, event)
         if after.round == self.round:
-            self._record(kind, {"event": event}, "labels")
+            self._ledger.record(kind, {"event": event}, "labels")
             return
         model = self._learner.load(after.round)
-        self._record(kind, {"event": event}, "labels", lambda: self._learner.take(model))
-        self._tell("round")
-
-    def _record(self, kind: str, data: dict[str, Any], what: str, apply: Callable[[], None] | None = None) -> int:
-        """Put an event on disk, follow it, and tell listeners.
-
-        Args:
-            kind, data: the event.
-            what: what listeners are told.
-            apply: what else changes with the event, before anybody is told.
-
-        Returns:
-            The event's id.
-
-        Raises:
-            WriteError: nothing was saved; or the event is saved and only labels.gpkg could not be replaced (another
-                program has it open), which the next action makes up for.
-        """
-        with self._lock:
-            event = self.project.append(kind, data, self.author)
-            self._state = reduce(self.project.events())
-            if apply is not None:
-                apply()
-            try:
-                if what in ("labels", "classes"):
-                    self.project.write_labels(self.labels, self.classes)
-            finally:
-                self._tell(what)
-        return event.id
-
-    def _tell(self, what: str) -> None:
-        for listener in list(self._listeners):
-            listener(self, what)
+        self._ledger.record(kind, {"event": event}, "labels", lambda: self._learner.take(model))
+        self._ledger.tell("round")

@@ -24,6 +24,7 @@ FRINGE = 0.1
 TITLES = {
     "accept": "accept {class}",
     "review": "mark an area as reviewed",
+    "never_train": "mark an area as never trained on",
     "class": "add class {name}",
     "round": "round {number}",
     "rollback": "go back to round {number}",
@@ -63,6 +64,10 @@ class State:
     """Accepted objects in order; none overlaps another: the later one has won."""
     reviewed: tuple[BaseGeometry, ...]
     """Extents in which everything is labelled, scene pixels."""
+    never_train: tuple[BaseGeometry, ...]
+    """Areas that a person keeps out of training, scene pixels."""
+    held_out: BaseGeometry | None
+    """Ground on which rounds are judged and never trained, scene pixels; None until it is chosen."""
     round: int
     """The current round; 0 for the model before any."""
     prediction: Mapping[str, Any] | None
@@ -107,9 +112,10 @@ def reduce(events: Iterable[Event]) -> State:
     events = list(events)
     done, undone = _history(events)
     maps = [event.data for event in events if event.kind == "prediction"]
+    held_out = _held_out(events)
     classes: dict[str, str] = {}
     objects: list[LabelledObject] = []
-    reviewed: list[BaseGeometry] = []
+    areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
     current = 0
     for event in done:
         with _decoding(event):
@@ -117,8 +123,8 @@ def reduce(events: Iterable[Event]) -> State:
                 classes[event.data["name"]] = event.data["colour"]
             elif event.kind == "accept":
                 objects = _with_object(objects, _object_of(event))
-            elif event.kind == "review":
-                reviewed.append(shapely.from_wkb(event.data["geometry"]))
+            elif event.kind in areas:
+                areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
             else:
                 current = int(event.data["number"])
     # Classes that a project starts with are not something a person did.
@@ -126,12 +132,23 @@ def reduce(events: Iterable[Event]) -> State:
     return State(
         classes,
         tuple(objects),
-        tuple(reviewed),
+        tuple(areas["review"]),
+        tuple(areas["never_train"]),
+        held_out,
         current,
         maps[-1] if maps else None,
         acts[-1] if acts else None,
         undone[-1] if undone else None,
     )
+
+
+def _held_out(events: Iterable[Event]) -> BaseGeometry | None:
+    """The ground that rounds are judged on: chosen once, so the first choice counts, and no undo reaches it."""
+    for event in events:
+        if event.kind == "held_out":
+            with _decoding(event):
+                return shapely.from_wkb(event.data["geometry"])
+    return None
 
 
 def _history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:

@@ -1,9 +1,11 @@
-"""Open raster files: one GDAL handle per thread, since a handle must not be shared."""
+"""Open raster files: one GDAL handle per thread, since they must not be shared, and a new one when the file changes."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -13,7 +15,13 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
-from seglab.errors import DamagedSceneError, NotARasterError, SceneClosedError, SceneNotFoundError
+from seglab.errors import (
+    DamagedSceneError,
+    NotARasterError,
+    SceneChangedError,
+    SceneClosedError,
+    SceneNotFoundError,
+)
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", b"\xff\xd8\xff", b"\0\0\0\x0cjP")
 """First bytes of TIFF, BigTIFF, PNG, JPEG and JPEG 2000."""
@@ -25,6 +33,11 @@ _REMOTE_OPTIONS = {
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "1",
 }
+
+SETTLED_S = 2.0
+"""FAT's step of time. A file that was written less than this ago may be written again and look the same."""
+
+_SIDECARS = ("", ".ovr", ".msk", ".aux.xml")  # GDAL takes pixels, masks and nodata values from them too
 
 _warnings_lock = threading.Lock()  # catch_warnings swaps a global
 
@@ -76,11 +89,23 @@ def _explain(path: str, error: RasterioIOError) -> Exception:
     )
 
 
+def file_state(path: str) -> tuple[str, int]:
+    """What the file system says of a file, in words, and when it was last written to, in ns since 1970."""
+    try:
+        status = os.stat(path)
+    except OSError:  # no such sidecar; a file that has gone is noticed by whoever opens it
+        return "-", 0
+    # The change time cannot be set back; Windows calls the time of creation so, and keeps it.
+    written = status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
+    return f"{status.st_size},{status.st_mtime_ns},{status.st_ctime_ns},{status.st_ino}", written
+
+
 class _Handle:
     """One thread's dataset and the lock that keeps `close` out while it is being read."""
 
-    def __init__(self, dataset: rasterio.DatasetReader) -> None:
+    def __init__(self, dataset: rasterio.DatasetReader, state: str | None) -> None:
         self.dataset = dataset
+        self.state = state
         self.lock = threading.Lock()
         self.pid = os.getpid()
 
@@ -98,18 +123,43 @@ class ThreadHandles:
         self._open: weakref.WeakSet[_Handle] = weakref.WeakSet()  # a thread that ends drops its handle
         self._lock = threading.Lock()
         self._closed = False
+        self._parts: tuple[str, ...] = () if is_remote(path) else tuple(path + suffix for suffix in _SIDECARS)
+        self._session = secrets.token_hex(8)
+        self._layout = ""
+
+    def state(self) -> str | None:
+        """What the file system says of the raster's files: while it stays the same, so do the pixels.
+
+        Returns:
+            Sizes, times and inodes of the file, its sidecars and, for a virtual raster, its sources. None if that
+            says nothing: a file was written moments ago, within the file system's step of time. A remote raster
+            is taken to stay as it is for as long as it is open here.
+        """
+        if not self._parts:
+            return self._session
+        found = [file_state(part) for part in self._parts]
+        now = time.time_ns()
+        if any(now - written < SETTLED_S * 1e9 for _, written in found):
+            return None
+        return ";".join(state for state, _ in found)
 
     @contextmanager
     def dataset(self) -> Iterator[rasterio.DatasetReader]:
-        """This thread's dataset, opened on first use.
+        """This thread's dataset, opened on first use and again when the file has changed: GDAL keeps blocks of it.
 
         Raises:
             SceneClosedError: after `close`.
+            SceneNotFoundError: the file has gone.
+            SceneChangedError: the file has become another raster.
             DamagedSceneError: the pixels cannot be read.
         """
         handle: _Handle | None = getattr(self._local, "handle", None)
+        state = self.state()
         if handle is None or handle.pid != os.getpid():  # a forked child must not share a file position
-            handle = self._new()
+            handle = self._new(state)
+        elif state is None or state != handle.state:
+            self._drop(handle)
+            handle = self._new(state)
         with handle.lock:
             if self._closed:
                 raise self._closed_error()
@@ -131,15 +181,37 @@ class ThreadHandles:
             with handle.lock:
                 handle.dataset.close()
 
-    def _new(self) -> _Handle:
-        handle = _Handle(open_dataset(self.path))
+    def _new(self, state: str | None) -> _Handle:
+        if self._closed:
+            raise self._closed_error()
+        dataset = open_dataset(self.path)
+        handle = _Handle(dataset, state)
+        # as text, where a nodata value of NaN equals itself
+        pixels = (dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.mask_flag_enums)
+        layout = repr((*pixels, dataset.transform, dataset.crs))
         with self._lock:
+            self._layout = self._layout or layout
+            if layout != self._layout:
+                dataset.close()
+                raise SceneChangedError(
+                    f"the file {self.path!r} was replaced by another raster since it was opened; open it again with "
+                    "seglab.open"
+                )
+            if not is_remote(self.path):
+                sources = (part for part in dataset.files if not is_remote(part))
+                self._parts = tuple(dict.fromkeys([*self._parts, *sources]))
             if self._closed:
                 handle.dataset.close()
                 raise self._closed_error()
             self._open.add(handle)
         self._local.handle = handle
         return handle
+
+    def _drop(self, handle: _Handle) -> None:
+        with self._lock:
+            self._open.discard(handle)
+        with handle.lock:
+            handle.dataset.close()
 
     def _closed_error(self) -> SceneClosedError:
         return SceneClosedError(f"the scene {self.path!r} is closed; open it again with seglab.open")

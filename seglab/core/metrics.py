@@ -7,6 +7,7 @@ With TP, FP and FN the pixels rightly found, wrongly found and missed of a class
     recall    = TP / (TP + FN)
     F1        = 2 TP / (2 TP + FP + FN)
     accuracy  = pixels on the diagonal / all pixels
+    FWIoU     = sum over classes of share of the reference's pixels x IoU
     kappa     = (accuracy - chance) / (1 - chance), chance = sum over classes of row total x column total /
     all²
 """
@@ -84,6 +85,13 @@ def mean_iou(table: np.ndarray) -> float:
     values = iou_per_class(table)
     seen = values[~np.isnan(values)]
     return float(seen.mean()) if seen.size else float("nan")
+
+
+def frequency_weighted_iou(table: np.ndarray) -> float:
+    """IoU of each class weighted by its share of the reference's pixels; NaN when nothing counts."""
+    share, values = table.sum(axis=1), iou_per_class(table)
+    seen = share > 0
+    return float((share[seen] * values[seen]).sum() / share.sum()) if seen.any() else float("nan")
 
 
 def precision_per_class(table: np.ndarray) -> np.ndarray:

@@ -30,6 +30,12 @@ _FULL_READ_PIXELS = 4096 * 4096  # a scene of more and without overviews is samp
 _SAMPLES_PER_SIDE, _SAMPLE_BLOCK = 8, 128
 _FLOAT32 = np.finfo(np.float32)
 
+EXTRA_PERCENTILES = (2.0, 98.0)
+"""Of a band's valid values: what becomes -1 and 1 in `Scene.extra`."""
+
+EXTRA_LIMIT = 3.0
+"""Values of `Scene.extra` are clipped to -3..3: a glint or a wrong elevation must not drown the rest."""
+
 
 class Scene:
     """A raster that is looked at and labelled. Made by `Scene.open`; any thread may read it.
@@ -67,6 +73,7 @@ class Scene:
         self.stretch = Stretch.identity()
         """From the values of `bands` to 0..255."""
         self._layout = layout
+        self._spans: dict[int, tuple[float, float]] = {}
         self._handles = handles
         self._resources = ExitStack()
 
@@ -150,6 +157,10 @@ class Scene:
 
     # -- reading
 
+    def state(self) -> str | None:
+        """While this stays the same, so do the pixels; None while that cannot be known: see ThreadHandles.state."""
+        return self._handles.state()
+
     def read(self, window: Window, bands: Sequence[int | str] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The values of a window.
 
@@ -169,15 +180,7 @@ class Scene:
         """
         wanted = [check_band(b, self.data_bands, self.band_names) for b in (self.bands if bands is None else bands)]
         judged = self._judged_bands(wanted)
-        height, width = window.model_shape
-        values = np.zeros((len(judged), height, width), dtype=np.float32)
-        valid = np.zeros((height, width), dtype=bool)
-        with self._handles.dataset() as dataset:
-            for rows, top, bottom in _pieces(window.row, window.scale, height, self.grid.height):
-                for cols, left, right in _pieces(window.col, window.scale, width, self.grid.width):
-                    area = RasterWindow(left, top, right - left, bottom - top)
-                    shape = (rows.stop - rows.start, cols.stop - cols.start)
-                    values[:, rows, cols], valid[rows, cols] = self._read_inside(dataset, judged, area, shape)
+        values, valid = self._read_bands(window, judged)
         values[:, ~valid] = 0
         if wanted != judged:
             values = values[[judged.index(band) for band in wanted]]
@@ -191,6 +194,31 @@ class Scene:
         """
         values, valid = self.read(window)
         return np.ascontiguousarray(np.moveaxis(self.stretch.apply(values, valid), 0, -1)), valid
+
+    def extra(self, window: Window, bands: Sequence[int | str]) -> np.ndarray:
+        """Bands beyond the view's three as a network takes them, each on a scale of its own.
+
+        Args:
+            window: scene pixels; it may stick out of the scene.
+            bands: 1-based indexes or names, at least one.
+
+        Returns:
+            (B, h, w) float32: -1 and 1 are the 2 and 98 % of the band's valid values in the whole scene; beyond
+            them it goes on to -3 and 3. 0 where the band has no data.
+
+        Raises:
+            BandError, DamagedSceneError, SceneClosedError: see `read`.
+            EmptySceneError: a band has no valid pixel in the whole scene.
+        """
+        wanted = [check_band(band, self.data_bands, self.band_names) for band in bands]
+        spans = np.array([self._span(band) for band in wanted], dtype=np.float32).reshape(-1, 2)
+        low, high = spans.T[:, :, None, None]
+        values, valid = self._read_bands(window, wanted)
+        known = np.isfinite(values) & self._holds_data(values, wanted)
+        if self._layout.has_mask:
+            known &= valid  # else band by band: a hole in the elevation is none in the infrared
+        scaled = np.where(known, (values - low) * (2 / (high - low)) - 1, np.float32(0))
+        return np.clip(scaled, -EXTRA_LIMIT, EXTRA_LIMIT)
 
     def preview(self, max_size: int = SAMPLE_SIZE) -> tuple[np.ndarray, np.ndarray, int]:
         """The whole scene, small.
@@ -206,6 +234,26 @@ class Scene:
         return image, valid, window.scale
 
     # -- inside
+
+    def _span(self, band: int) -> tuple[float, float]:
+        """The values that `extra` maps to -1 and 1."""
+        if band not in self._spans:
+            stretch = percentile_stretch(self._valid_values((band,)), EXTRA_PERCENTILES)
+            self._spans[band] = stretch.low[0], stretch.high[0]
+        return self._spans[band]
+
+    def _read_bands(self, window: Window, bands: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """(B, h, w) float32 as they are in the file, NaN outside the scene, and (h, w) bool: where all is valid."""
+        height, width = window.model_shape
+        values = np.full((len(bands), height, width), np.nan, dtype=np.float32)
+        valid = np.zeros((height, width), dtype=bool)
+        with self._handles.dataset() as dataset:
+            for rows, top, bottom in _pieces(window.row, window.scale, height, self.grid.height):
+                for cols, left, right in _pieces(window.col, window.scale, width, self.grid.width):
+                    area = RasterWindow(left, top, right - left, bottom - top)
+                    shape = (rows.stop - rows.start, cols.stop - cols.start)
+                    values[:, rows, cols], valid[rows, cols] = self._read_inside(dataset, bands, area, shape)
+        return values, valid
 
     def _judged_bands(self, wanted: list[int]) -> list[int]:
         """The bands to read: those wanted, and those that tell whether an integer pixel is valid."""
@@ -258,14 +306,14 @@ class Scene:
 
     def _compute_stretch(self, percentiles: tuple[float, float]) -> Stretch:
         with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="YES"):  # half a photo is otherwise read as grey
-            samples = self._valid_values()
+            samples = self._valid_values(self.bands)
         tags = [self._layout.tags[self.data_bands.index(band)] for band in self.bands]
         if is_display_ready(samples, self.dtype, tags, self._layout.is_photo):
             return Stretch.identity()
         return percentile_stretch(samples, percentiles)
 
-    def _valid_values(self) -> list[np.ndarray]:
-        """Valid values of each band of the view, from a decimated read or from a lattice of blocks.
+    def _valid_values(self, bands: Sequence[int]) -> list[np.ndarray]:
+        """Valid values of each band, from a decimated read or from a lattice of blocks.
 
         Raises:
             EmptySceneError: there are none.
@@ -274,12 +322,12 @@ class Scene:
         large = self.grid.width * self.grid.height > _FULL_READ_PIXELS
         plans = [list(self._lattice()), whole] if large and not self._layout.has_overviews else [whole]
         for plan in plans:
-            found: list[list[np.ndarray]] = [[], [], []]
+            found: list[list[np.ndarray]] = [[] for _ in bands]
             for window in plan:
-                values, valid = self.read(window)
-                keep = valid & self._holds_data(values, self.bands)
-                for band in range(3):
-                    found[band].append(values[band][keep[band]])
+                values, valid = self.read(window, bands)
+                keep = valid & self._holds_data(values, bands)
+                for parts, band, kept in zip(found, values, keep, strict=True):
+                    parts.append(band[kept])
             samples = [np.concatenate(parts) for parts in found]
             if any(sample.size for sample in samples):
                 return [sample if sample.size else np.zeros(1, np.float32) for sample in samples]

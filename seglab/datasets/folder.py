@@ -108,7 +108,7 @@ def data_root() -> Path | None:
 
 
 def open_datasets(root: str | os.PathLike[str] | None = None) -> dict[str, FolderDataset]:
-    """Every dataset below a folder, by name.
+    """Every dataset below a folder, by name; of a folder that is a dataset itself, that one.
 
     Args:
         root: the folder; None for `data_root()`.
@@ -119,6 +119,9 @@ def open_datasets(root: str | os.PathLike[str] | None = None) -> dict[str, Folde
     found = Path(root) if root is not None else data_root()
     if found is None or not found.is_dir():
         raise DatasetError(f"no labelled data at {root!r}; set SEGLAB_DATA to a folder of datasets")
+    found = found.absolute()  # a dataset's name is its folder's, also where that was given as "."
+    if (found / "dataset.json").is_file():
+        return {found.name: open_dataset(found)}
     datasets = {p.parent.name: open_dataset(p.parent) for p in sorted(found.glob("*/dataset.json"))}
     if not datasets:
         raise DatasetError(f"{str(found)!r} holds no NAME/dataset.json; point SEGLAB_DATA at a folder that does")

@@ -46,20 +46,23 @@ class MappedClass:
     """(prompt_dim,) its class prompt."""
 
 
-def class_probabilities(encoder: WindowEncoder, window: Window, prompts: torch.Tensor) -> np.ndarray:
+def class_probabilities(
+    encoder: WindowEncoder, window: Window, prompts: torch.Tensor, *, keep: bool = True
+) -> np.ndarray:
     """Probabilities of background and classes in a window, at the model's resolution.
 
     Args:
         encoder: the model to ask.
         window: where.
         prompts: (C, prompt_dim) one class prompt each.
+        keep: see WindowEncoder.embedding.
 
     Returns:
         (C + 1, *window.model_shape) float32, background first.
     """
     model = encoder.model
     with torch.inference_mode(), compute(model.device):
-        logits = model.decode_classes(encoder.embedding(window), prompts.to(model.device)).float()
+        logits = model.decode_classes(encoder.embedding(window, keep=keep), prompts.to(model.device)).float()
         logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
         logits = torch.nn.functional.interpolate(logits, window.model_shape, mode="bilinear", align_corners=False)
         return logits[0].softmax(0).cpu().numpy()
@@ -131,7 +134,7 @@ def _sweep(
     total = grid.width * grid.height / 1e6
     for done, cell in enumerate(cells):
         window = Window(cell.col * scale, cell.row * scale, cell.width * scale, cell.height * scale, scale)
-        for row, strip in blender.add(cell, class_probabilities(encoder, window, prompts)):
+        for row, strip in blender.add(cell, class_probabilities(encoder, window, prompts, keep=False)):
             write(row, strip)
         reporter.update(total * (done + 1) / len(cells), total, message="mapping")
     for row, strip in blender.finish():

@@ -12,10 +12,11 @@ from seglab.models.checkpoint import load_weights
 from seglab.models.device import choose_device
 from seglab.models.download import download
 from seglab.models.sam import AdaptedSam
-from seglab.models.spec import SPECS
+from seglab.models.spec import SPECS, ModelOrigin
 
-EMBEDDED = ("tiny",)
-"""Models whose weights are part of the package."""
+EMBEDDED = ("tiny", "tiny_unseen")
+"""Models whose weights are part of the package. tiny_unseen is tiny without three of its datasets (fields,
+buildings_kampala, landslide_sichuan), so that what a round gains on them can be measured."""
 
 
 def embedded_weights(name: str) -> Path:
@@ -29,16 +30,18 @@ def load_model(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     adapt_from: str | int = "late",
+    extra_bands: int = 0,
     reporter: Reporter | None = None,
 ) -> AdaptedSam:
     """A model with its weights, ready to encode and decode.
 
     Args:
-        name: "tiny", whose weights are in the package, or "vit_b", "vit_l", "vit_h", whose official checkpoints are
-            downloaded once.
+        name: "tiny" or "tiny_unseen", whose weights are in the package, or "vit_b", "vit_l", "vit_h", whose official
+            checkpoints are downloaded once.
         checkpoint: a weights file to use instead (.pth or .safetensors).
         device: "cuda", "mps", "cpu"; chosen if None.
         adapt_from: where the frozen prefix ends: see `first_block`.
+        extra_bands: bands beyond red, green and blue that the model shall take.
         reporter: told about the download's progress.
 
     Raises:
@@ -51,9 +54,12 @@ def load_model(
         raise ModelNotFoundError(f"no model is called {name!r}; choose one of {', '.join(SPECS)}")
     spec = SPECS[name]
     target = choose_device(device)
+    # Another process fetches packaged and official weights by name; a given file must be found from any folder.
+    origin = ModelOrigin(name, None if checkpoint is None else Path(checkpoint).expanduser().absolute())
     if checkpoint is None:
         packaged = name in EMBEDDED
         checkpoint = embedded_weights(name) if packaged else download(name, report=reporter or SilentReporter())
-    model = AdaptedSam(spec, adapt_from=first_block(adapt_from, spec.depth))
+    model = AdaptedSam(spec, first_block(adapt_from, spec.depth), extra_bands)
+    model.origin = origin
     load_weights(model.sam, Path(checkpoint), name)
     return model.requires_grad_(False).eval().to(target)

@@ -7,97 +7,30 @@ split at block k so that the activations before k can be cached, and one decoder
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from seglab.errors import BandError
+from seglab.models.adapters.bands import BandBranch
 from seglab.models.adapters.base import Adapter
+from seglab.models.attention import run_block
+from seglab.models.build import build_sam, frozen_parts, with_own_suffix
+from seglab.models.decoder import ALL_MASKS, CANDIDATES, SINGLE_MASK, PreparedImage, decode, prepare
+from seglab.models.hashing import tensor_hash
+from seglab.models.prefix import Prefix, high_pass
 from seglab.models.spec import (
     BOX_BOTTOM_RIGHT,
     BOX_LOGIT,
     BOX_TOP_LEFT,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     NEGATIVE,
     PAD,
     POSITIVE,
+    ModelOrigin,
     SamSpec,
 )
-from seglab.models.torchvision_ops import ensure_torchvision_operators
-
-ensure_torchvision_operators()
-
-from segment_anything.modeling import (  # noqa: E402
-    ImageEncoderViT,
-    MaskDecoder,
-    PromptEncoder,
-    Sam,
-    TwoWayTransformer,
-)
-
-
-def build_sam(spec: SamSpec) -> Sam:
-    """A SAM of that shape with fresh weights."""
-    grid = (spec.grid, spec.grid)
-    return Sam(
-        image_encoder=ImageEncoderViT(
-            img_size=spec.image_size,
-            patch_size=spec.patch,
-            embed_dim=spec.width,
-            depth=spec.depth,
-            num_heads=spec.heads,
-            out_chans=spec.prompt_dim,
-            norm_layer=_layer_norm,
-            use_abs_pos=spec.absolute_position,
-            use_rel_pos=True,
-            window_size=spec.attention_window,
-            global_attn_indexes=spec.global_blocks,
-        ),
-        prompt_encoder=PromptEncoder(
-            embed_dim=spec.prompt_dim,
-            image_embedding_size=grid,
-            input_image_size=(spec.image_size, spec.image_size),
-            mask_in_chans=16,
-        ),
-        mask_decoder=MaskDecoder(
-            num_multimask_outputs=3,
-            transformer=TwoWayTransformer(
-                depth=2, embedding_dim=spec.prompt_dim, mlp_dim=spec.decoder_mlp, num_heads=8
-            ),
-            transformer_dim=spec.prompt_dim,
-            iou_head_depth=3,
-            iou_head_hidden_dim=spec.prompt_dim,
-        ),
-        pixel_mean=list(IMAGENET_MEAN),
-        pixel_std=list(IMAGENET_STD),
-    ).eval()
-
-
-def _layer_norm(width: int) -> nn.LayerNorm:
-    return nn.LayerNorm(width, eps=1e-6)
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """What the frozen part of the encoder makes of a batch of images: all that the adapted part needs."""
-
-    tokens: Tensor
-    """(B, h, w, width): the input of block k."""
-    patches: Tensor
-    """(B, h, w, width): patch embeddings before the position is added."""
-    image: Tensor
-    """(B, 3, H, W): the normalised input, from which adapters take their high-pass image."""
-
-    def stored(self) -> Prefix:
-        """The same in fp16, the precision of the cache."""
-        return Prefix(self.tokens.half(), self.patches.half(), self.image.half())
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Prefix:
-        """The same on a device, in a precision for computing."""
-        return Prefix(*(t.to(device, dtype) for t in (self.tokens, self.patches, self.image)))
 
 
 class AdaptedSam(nn.Module):
@@ -106,22 +39,27 @@ class AdaptedSam(nn.Module):
     Args:
         spec: the network's shape.
         adapt_from: k, where the frozen prefix ends; all blocks are prefix if None.
+        extra_bands: bands beyond red, green and blue that enter at block k.
 
     Attributes:
         spec: the network's shape.
         sam: segment-anything's own module, whose state dict has the official keys.
         adapter: the adapter, or None for plain SAM.
+        band_branch: the way in for extra bands, or None where there are none.
         adapt_from: k, the first block that is not part of the frozen prefix.
         class_prompts: (C, prompt_dim), one sparse prompt embedding per class.
+        origin: how another process loads the same base; None for a model that was not loaded by name.
     """
 
-    def __init__(self, spec: SamSpec, adapt_from: int | None = None) -> None:
+    def __init__(self, spec: SamSpec, adapt_from: int | None = None, extra_bands: int = 0) -> None:
         super().__init__()
         self.spec = spec
         self.sam = build_sam(spec)
         self.adapter: Adapter | None = None
+        self.band_branch = BandBranch(extra_bands, spec.width, spec.patch) if extra_bands else None
         self.adapt_from = spec.depth if adapt_from is None else adapt_from
         self.class_prompts = nn.Parameter(torch.zeros(0, spec.prompt_dim))
+        self.origin: ModelOrigin | None = None
 
     @property
     def device(self) -> torch.device:
@@ -135,37 +73,53 @@ class AdaptedSam(nn.Module):
 
     # -- encoder
 
-    def encode_prefix(self, image: Tensor) -> Prefix:
+    def encode_prefix(self, image: Tensor, extra: Tensor | None = None) -> Prefix:
         """Run the frozen blocks, those before `adapt_from`.
 
         Args:
             image: (B, 3, H, W) normalised.
+            extra: (B, E, H, W) further bands, scaled to about -1 to 1 and finite; handed on as they are.
         """
         encoder = self.sam.image_encoder
         patches = encoder.patch_embed(image)
         tokens = patches if encoder.pos_embed is None else patches + encoder.pos_embed
         for block in encoder.blocks[: self.adapt_from]:
-            tokens = block(tokens)
-        return Prefix(tokens, patches, image)
+            tokens = run_block(block, tokens)
+        return Prefix(tokens, patches, high_pass(image), extra)
 
     def encode_suffix(self, prefix: Prefix) -> Tensor:
         """Run the adapted blocks and the neck.
 
         Returns:
             (B, prompt_dim, h, w) image embedding.
-        """
-        encoder = self.sam.image_encoder
-        tokens = prefix.tokens
-        branch = None if self.adapter is None else self.adapter.branch(prefix.patches, prefix.image)
-        for i in range(self.adapt_from, self.spec.depth):
-            if self.adapter is not None:
-                tokens = self.adapter.before_block(i, tokens, branch)
-            tokens = encoder.blocks[i](tokens)
-        return encoder.neck(tokens.permute(0, 3, 1, 2))
 
-    def encode(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised to (B, prompt_dim, h, w), with no rounding in between."""
-        return self.encode_suffix(self.encode_prefix(image))
+        Raises:
+            BandError: the prefix has other extra bands than the model takes.
+        """
+        encoder, adapter = self.sam.image_encoder, self.adapter
+        tokens = self._with_extra_bands(prefix)
+        branch = None if adapter is None else adapter.branch(prefix.patches, prefix.high_pass)
+        for i in range(self.adapt_from, self.spec.depth):
+            if adapter is not None:
+                tokens = adapter.before_block(i, tokens, branch)
+            tokens = run_block(encoder.blocks[i], tokens, i, adapter)
+        embedding = encoder.neck(tokens.permute(0, 3, 1, 2))
+        return embedding if adapter is None else adapter.after_neck(embedding)
+
+    def _with_extra_bands(self, prefix: Prefix) -> Tensor:
+        """(B, h, w, width): the input of block k, the extra bands' share added."""
+        given = 0 if prefix.extra is None else prefix.extra.shape[1]
+        taken = 0 if self.band_branch is None else self.band_branch.extra
+        if given != taken:
+            raise BandError(
+                f"the model takes {taken} extra bands and was given {given}; open the scene with the extra_bands "
+                "that the model was made for"
+            )
+        return prefix.tokens if self.band_branch is None else prefix.tokens + self.band_branch(prefix.extra)
+
+    def encode(self, image: Tensor, extra: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) normalised to (B, prompt_dim, h, w), with no rounding in between: see `encode_prefix`."""
+        return self.encode_suffix(self.encode_prefix(image, extra))
 
     # -- prompts
 
@@ -211,48 +165,52 @@ class AdaptedSam(nn.Module):
 
     # -- decoder
 
+    def prepare(self, embedding: Tensor) -> PreparedImage:
+        """The part of decoding that needs no prompt, for images that many prompts in a row are given for.
+
+        Args:
+            embedding: (I, D, h, w).
+
+        Returns:
+            What `decode` and `decode_tokens` take in the embedding's place, as long as the decoder's weights stay.
+        """
+        return prepare(self.sam, embedding, self.dense_position(*embedding.shape[-2:]))
+
     def decode_tokens(
         self,
-        embedding: Tensor,
+        embedding: Tensor | PreparedImage,
         sparse: Tensor,
         masks: Tensor | None = None,
         image_index: Tensor | None = None,
         masked: Tensor | None = None,
+        outputs: slice = ALL_MASKS,
     ) -> tuple[Tensor, Tensor]:
         """SAM's mask decoder for prompts of one or many images.
 
         Args:
-            embedding: (I, D, h, w).
+            embedding: (I, D, h, w), or what `prepare` made of it.
             sparse: (B, N, D) sparse prompt embeddings; N may be 0 (prompt-free).
             masks: (B, 1, 4h, 4w) logits of a previous mask, or None.
             image_index: (B,) which image each prompt belongs to; None when I is 1 or B.
             masked: (B,) bool, which prompts have a mask; None when all or none have.
+            outputs: which of the 4 masks are wanted.
 
         Returns:
-            logits (B, 4, 4h, 4w) and predicted IoU (B, 4); the first candidate is the single-mask output.
+            logits (B, 4, 4h, 4w) and predicted IoU (B, 4); the first candidate is the single-mask output. Only the
+            masks of `outputs`, and all four IoUs.
         """
-        decoder, encoder = self.sam.mask_decoder, self.sam.prompt_encoder
-        count, (height, width) = sparse.shape[0], embedding.shape[-2:]
-        if image_index is not None:
-            embedding = embedding[image_index]
-        source = embedding.expand(count, -1, -1, -1)
-        dense = encoder.no_mask_embed.weight[:, :, None, None]
+        encoder, dense = self.sam.prompt_encoder, None
+        prepared = embedding if isinstance(embedding, PreparedImage) else self.prepare(embedding)
         if masks is not None:
-            given = encoder.mask_downscaling(masks)
-            dense = given if masked is None else torch.where(masked[:, None, None, None], given, dense)
-        source = source + dense
-        output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        tokens = torch.cat([output_tokens.expand(count, -1, -1), sparse], dim=1)
-        position = self.dense_position(height, width).to(source.dtype).expand(count, -1, -1, -1)
-        hidden, source = decoder.transformer(source, position, tokens)
-        upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(count, -1, height, width))
-        weights = torch.stack([mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1)
-        logits = torch.einsum("bnc,bchw->bnhw", weights, upscaled)
-        return logits, decoder.iou_prediction_head(hidden[:, 0])
+            dense = encoder.mask_downscaling(masks)
+            if masked is not None:
+                none = encoder.no_mask_embed.weight[:, :, None, None]
+                dense = torch.where(masked[:, None, None, None], dense, none)
+        return decode(self.sam, prepared, sparse, dense, image_index, outputs)
 
     def decode(
         self,
-        embedding: Tensor,
+        embedding: Tensor | PreparedImage,
         coords: Tensor,
         labels: Tensor,
         masks: Tensor | None = None,
@@ -263,15 +221,15 @@ class AdaptedSam(nn.Module):
         Returns:
             logits (B, 3, 4h, 4w), predicted IoU (B, 3).
         """
-        masked = None
+        masked, content = None, embedding.embedding if isinstance(embedding, PreparedImage) else embedding
         if masks is None and self.spec.box_as_mask:
             masked = (labels == BOX_TOP_LEFT).any(dim=1)
-            masks = self._filled_boxes(coords, labels, embedding.shape[-2:]) if masked.any() else None
+            masks = self._filled_boxes(coords, labels, content.shape[-2:]) if masked.any() else None
         sparse = self.embed_points(coords, labels)
         if self.spec.click_content:
-            sparse = torch.cat([sparse, self._content(embedding, coords, labels, image_index)], dim=1)
-        logits, iou = self.decode_tokens(embedding, sparse, masks, image_index, masked)
-        return logits[:, 1:], iou[:, 1:]
+            sparse = torch.cat([sparse, self._content(content, coords, labels, image_index)], dim=1)
+        logits, iou = self.decode_tokens(embedding, sparse, masks, image_index, masked, CANDIDATES)
+        return logits, iou[:, CANDIDATES]
 
     def _content(self, embedding: Tensor, coords: Tensor, labels: Tensor, image_index: Tensor | None) -> Tensor:
         """(B, N, D) image embedding at each click; a - click is marked as such, anything else is "not a point"."""
@@ -314,7 +272,7 @@ class AdaptedSam(nn.Module):
         images, classes = embedding.shape[0], prompts.shape[0]
         index = torch.arange(images, device=embedding.device).repeat_interleave(classes)
         sparse = prompts[:, None].repeat(images, 1, 1)
-        logits, _ = self.decode_tokens(embedding, sparse, image_index=index)
+        logits, _ = self.decode_tokens(embedding, sparse, image_index=index, outputs=SINGLE_MASK)
         return logits[:, 0].unflatten(0, (images, classes))
 
     def decode_prompt_free(self, embedding: Tensor) -> Tensor:
@@ -327,27 +285,40 @@ class AdaptedSam(nn.Module):
             (B, 1, 4h, 4w).
         """
         sparse = embedding.new_zeros(embedding.shape[0], 0, self.spec.prompt_dim)
-        return self.decode_tokens(embedding, sparse)[0][:, :1]
+        return self.decode_tokens(embedding, sparse, outputs=SINGLE_MASK)[0]
 
     # -- what a round trains
 
     def branch_off(self) -> AdaptedSam:
-        """A copy to train: its own adapter, decoder and prompts, the same frozen encoder in memory."""
+        """A copy to train: all that a round trains is its own, the frozen encoder is the same in memory."""
         encoder = self.sam.image_encoder
-        return copy.deepcopy(self, {id(encoder): encoder})
+        tuned = self.adapter is not None and self.adapter.trains_suffix
+        shared = frozen_parts(encoder, self.adapt_from) if tuned else [encoder]
+        return copy.deepcopy(self, {id(part): part for part in shared})
 
     def attach(self, adapter: Adapter) -> None:
-        """Put an adapter beside the encoder's blocks, from its `adapt_from` on."""
+        """Put an adapter beside the encoder's blocks, from its `adapt_from` on.
+
+        Where the adapter trains those blocks themselves, this model gets its own copy of them: models that shared them
+        stay as they are.
+        """
         self.adapter = adapter.to(self.device)
         self.adapt_from = adapter.adapt_from
+        if adapter.trains_suffix:
+            self.sam.image_encoder = with_own_suffix(self.sam.image_encoder, self.adapt_from)
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
-        """Everything a round trains, by name: adapter, mask decoder, no_mask_embed, class prompts.
+        """Everything a round trains, by name: adapter, band branch, mask decoder, no_mask_embed, class prompts.
 
-        TransLandSeg trains the decoder in full and keeps the rest of SAM frozen.
+        TransLandSeg trains the decoder in full and keeps the rest of SAM frozen. An adapter that trains the suffix
+        adds the encoder's blocks from `adapt_from` on and the neck, and at block 0 the patch embedding and position.
         """
-        kept = ("adapter.", "sam.mask_decoder.", "sam.prompt_encoder.no_mask_embed.", "class_prompts")
-        return {name: p for name, p in self.named_parameters() if name.startswith(kept)}
+        kept = ["adapter.", "band_branch.", "sam.mask_decoder.", "sam.prompt_encoder.no_mask_embed.", "class_prompts"]
+        if self.adapter is not None and self.adapter.trains_suffix:
+            blocks = range(self.adapt_from, self.spec.depth)
+            kept += ["sam.image_encoder.neck.", *(f"sam.image_encoder.blocks.{i}." for i in blocks)]
+            kept += ["sam.image_encoder."] if self.adapt_from == 0 else []
+        return {name: p for name, p in self.named_parameters() if name.startswith(tuple(kept))}
 
     def freeze_base(self) -> None:
         """Let gradients reach only `trained_parameters`."""
@@ -355,30 +326,40 @@ class AdaptedSam(nn.Module):
         for parameter in self.trained_parameters().values():
             parameter.requires_grad_(True)
 
+    # -- identity: see seglab.models.hashing for what is remembered
+
+    def base_hash(self) -> str:
+        """Identifies SAM's weights and shape. Ask the model before any round: rounds train parts of them."""
+        return _hash(self.sam, self.spec)
+
     def encoder_hash(self) -> str:
-        """Identifies what `encode` computes: shape, base encoder, adapter and its place."""
-        encoder = self.sam.image_encoder.state_dict()
-        adapter = {} if self.adapter is None else self.adapter.state_dict()
-        return f"{self.adapt_from}-{tensor_hash(encoder)}-{tensor_hash(adapter)}"
+        """Identifies what `encode` computes: shape, base encoder, adapter and its place, extra bands."""
+        adapter = "plain" if self.adapter is None else f"{self.adapter.name}-{_hash(self.adapter)}"
+        bands = "rgb" if self.band_branch is None else _hash(self.band_branch)
+        return f"{self.adapt_from}-{_hash(self.sam.image_encoder, self.spec)}-{adapter}-{bands}"
 
     def prefix_hash(self) -> str:
         """Identifies what `encode_prefix` computes."""
         encoder = self.sam.image_encoder
-        frozen = [encoder.patch_embed.state_dict()]
-        frozen += [block.state_dict() for block in encoder.blocks[: self.adapt_from]]
+        frozen = {f"patch_embed.{name}": t for name, t in _tensors(encoder.patch_embed).items()}
+        frozen |= {f"blocks.{name}": t for name, t in _tensors(encoder.blocks[: self.adapt_from]).items()}
         if encoder.pos_embed is not None:
-            frozen.append({"pos_embed": encoder.pos_embed})
-        return f"{self.adapt_from}-" + "-".join(tensor_hash(part)[:12] for part in frozen)
+            frozen["pos_embed"] = encoder.pos_embed
+        return f"{self.adapt_from}-{tensor_hash(frozen, _shape(self.spec))}"
 
 
-def tensor_hash(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and values."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
-    return digest.hexdigest()
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """A module's weights by name: the parameters themselves, whose digests are remembered."""
+    return module.state_dict(keep_vars=True)
+
+
+def _hash(module: nn.Module, spec: SamSpec | None = None) -> str:
+    return tensor_hash(_tensors(module), "" if spec is None else _shape(spec))
+
+
+def _shape(spec: SamSpec) -> str:
+    """What weights alone do not tell: heads, windows, which blocks see the whole input."""
+    return repr(replace(spec, name=""))
 
 
 def count_parameters(parameters: Iterable[nn.Parameter]) -> int:

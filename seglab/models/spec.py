@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 PAD, NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 """Prompt labels, as in segment-anything's ONNX export."""
@@ -56,7 +57,21 @@ class SamSpec:
         return 4 * self.grid
 
 
-_TINY = SamSpec("tiny", 224, 8, 192, 6, 6, (2, 5), attention_window=14, prompt_dim=128, decoder_mlp=512)
+@dataclass(frozen=True)
+class ModelOrigin:
+    """How a base model is loaded again, in another process: `load_model(origin.name, checkpoint=origin.checkpoint)`."""
+
+    name: str
+    """Its name in the registry."""
+    checkpoint: Path | None = None
+    """The weights file that was given for it, absolute; None for the packaged or the official weights."""
+
+
+_TINY = SamSpec(
+    "tiny", 224, 8, 192, 6, 6, (2, 5),
+    attention_window=14, prompt_dim=128, decoder_mlp=512,
+    absolute_position=False, box_as_mask=True, click_content=True,
+)  # fmt: skip
 
 SPECS: dict[str, SamSpec] = {
     spec.name: spec
@@ -64,6 +79,7 @@ SPECS: dict[str, SamSpec] = {
         SamSpec("vit_b", 1024, 16, 768, 12, 12, (2, 5, 8, 11)),
         SamSpec("vit_l", 1024, 16, 1024, 24, 16, (5, 11, 17, 23)),
         SamSpec("vit_h", 1024, 16, 1280, 32, 16, (7, 15, 23, 31)),
-        replace(_TINY, absolute_position=False, box_as_mask=True, click_content=True),
+        _TINY,
+        replace(_TINY, name="tiny_unseen"),
     )
 }

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from seglab.models.candidates import rank_candidates
+from seglab.evaluation.cases import Case
+from seglab.evaluation.clicks import follow_clicks, ious_of, model_method
 from seglab.models.sam import AdaptedSam
-from seglab.models.spec import PAD
-from seglab.pretrain.evaluate import Case, clicks_for, enlarge, iou_of
 
 
 def calibrate(model: AdaptedSam, cases: Iterable[Case], clicks: int = 3) -> list[float]:
@@ -40,19 +39,9 @@ def calibrate(model: AdaptedSam, cases: Iterable[Case], clicks: int = 3) -> list
 
 def _errors(model: AdaptedSam, case: Case, clicks: int) -> list[np.ndarray]:
     """True minus predicted IoU after each click, a list of (N, 3)."""
-    n, size = len(case.masks), case.masks.shape[-1]
-    embedding = model.encode(model.preprocess(torch.from_numpy(case.rgb)[None]))
-    coords, labels = np.zeros((n, 1, 2), np.float32), np.full((n, 1), PAD, np.int64)
-    predicted, previous, found = np.zeros_like(case.masks), None, []
-    for _ in range(clicks):
-        click, sign = clicks_for(case.masks, predicted)
-        coords, labels = np.concatenate([click, coords], 1), np.concatenate([sign, labels], 1)
-        points, kinds = torch.from_numpy(coords).to(model.device), torch.from_numpy(labels).to(model.device)
-        logits, quality = model.decode(embedding, points, kinds, previous)
-        masks = [enlarge(logits[:, j], size) for j in range(logits.shape[1])]
-        true = np.array([[iou_of(masks[j][i], case.masks[i]) for j in range(len(masks))] for i in range(n)])
-        found.append(true - quality.cpu().numpy())
-        best = rank_candidates(logits, quality, points, kinds, model.spec.patch)[:, 0]
-        previous = logits[torch.arange(n), best][:, None].clamp(-12, 12)
-        predicted = np.stack([masks[int(j)][i] for i, j in enumerate(best)])
+    answers, found = model_method(model)(case.rgb), []
+    for _ in follow_clicks(answers, case.masks, clicks):
+        pairs = zip(answers.candidates, case.masks, strict=True)
+        true = np.array([ious_of(candidates, np.broadcast_to(mask, candidates.shape)) for candidates, mask in pairs])
+        found.append(true - answers.predicted)
     return found

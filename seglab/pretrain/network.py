@@ -23,34 +23,34 @@ class CropSam(AdaptedSam):
     """A SAM that trains on crops smaller than its input.
 
     A crop is encoded with the relative positions that its tokens have in the full input, and prompts and dense
-    positions are those of a crop whose first token lies at `origin`. So the same weights serve both sizes.
+    positions are those of a crop whose first token lies at `corner`. So the same weights serve both sizes.
     """
 
     def __init__(self, spec: SamSpec) -> None:
         super().__init__(spec)
-        self.origin = (0, 0)
+        self.corner = (0, 0)
         """(column, row) of the crop's first token in the full input."""
 
     def place(self, crop: int, rng: np.random.Generator) -> None:
         """Put crops of `crop` pixels at a random token of the input."""
         room = self.spec.grid - crop // self.spec.patch
-        self.origin = (int(rng.integers(room + 1)), int(rng.integers(room + 1)))
+        self.corner = (int(rng.integers(room + 1)), int(rng.integers(room + 1)))
 
     def embed_points(self, coords: Tensor, labels: Tensor) -> Tensor:
         """As in AdaptedSam, coords in crop pixels."""
-        shift = torch.tensor(self.origin, device=coords.device, dtype=coords.dtype) * self.spec.patch
+        shift = torch.tensor(self.corner, device=coords.device, dtype=coords.dtype) * self.spec.patch
         return super().embed_points(coords + shift, labels)
 
     def dense_position(self, height: int, width: int) -> Tensor:
         """As in AdaptedSam, for the tokens that the crop covers."""
-        col, row = self.origin
+        col, row = self.corner
         full = super().dense_position(row + height, col + width)
         return full[:, :, row:, col:]
 
-    def encode(self, image: Tensor) -> Tensor:
+    def encode(self, image: Tensor, extra: Tensor | None = None) -> Tensor:
         """As in AdaptedSam, for crops of any size up to the input's."""
         with true_distances():
-            return super().encode(image)
+            return super().encode(image, extra)
 
 
 @contextmanager

@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 
+from seglab.core.metrics import iou
 from seglab.datasets.folder import FolderDataset, objects_of, open_datasets
 from seglab.datasets.splits import Part, split_ids
+from seglab.evaluation.baselines import best_tolerance, floodfill, grabcut
+from seglab.evaluation.cases import Case, resize_mask, resize_rgb, window_cases
+from seglab.evaluation.clicks import enlarge, model_method
 from seglab.models.sam import AdaptedSam
-from seglab.pretrain.evaluate import (
-    Case,
-    Figures,
-    Tally,
-    evaluate,
-    evaluate_without_model,
-    floodfill,
-    grabcut,
-    iou_of,
-    window_cases,
-)
-
-TOLERANCES = (8, 12, 16, 20, 26, 34, 44)
-"""Flood fill's tolerances that are tried on the training ground."""
+from seglab.pretrain.evaluate import Figures, Tally, evaluate
 
 
 @dataclass(frozen=True)
@@ -67,19 +57,12 @@ def report(model: AdaptedSam, per_image: int = 4, root: str | None = None) -> Re
     cases = list(_windows(datasets, "val", size, per_image))
     tolerance = best_tolerance(_windows(datasets, "train", size, 1))
     return Report(
-        evaluate(model, cases),
-        evaluate_without_model(floodfill(tolerance), cases),
-        evaluate_without_model(grabcut, cases),
+        evaluate(model_method(model), cases),
+        evaluate(floodfill(tolerance), cases),
+        evaluate(grabcut, cases),
         tolerance,
         class_figures(model, datasets, size),
     )
-
-
-def best_tolerance(cases: Iterator[Case]) -> int:
-    """The tolerance with the highest mean IoU over 1, 3 and 5 clicks."""
-    known = list(cases)
-    scores = {t: np.mean(list(evaluate_without_model(floodfill(t), known).overall.values())) for t in TOLERANCES}
-    return max(scores, key=lambda t: scores[t])
 
 
 def class_figures(model: AdaptedSam, datasets: list[FolderDataset], size: int) -> Figures:
@@ -91,23 +74,22 @@ def class_figures(model: AdaptedSam, datasets: list[FolderDataset], size: int) -
                 embedding = model.encode(model.preprocess(torch.from_numpy(rgb)[None]))
                 prompt = model.exemplar(embedding[0], torch.from_numpy(thing))
                 logits, _ = model.decode_tokens(embedding, prompt[None, None])
-                up = torch.nn.functional.interpolate(logits[:, :1], (size, size), mode="bilinear")[0, 0] > 0
-                tally.add(dataset.name, "class", [iou_of(up.numpy(), whole)])
+                tally.add(dataset.name, "class", iou(enlarge(logits[:, 0], size)[0], whole))
     return tally.figures()
 
 
 def _windows(datasets: list[FolderDataset], part: Part, size: int, per_image: int) -> Iterator[Case]:
     for dataset in datasets:
-        yield from window_cases(dataset, part, size, per_image)
+        yield from window_cases(dataset, split_ids(dataset.name, part), size, per_image)
 
 
 def _class_cases(dataset: FolderDataset, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     for image_id in split_ids(dataset.name, "val"):
         image = dataset.read(image_id)
         side = min(*image.mask.shape)
-        rgb = cv2.resize(image.rgb[:side, :side], (size, size), interpolation=cv2.INTER_AREA)
+        rgb = resize_rgb(image.rgb[:side, :side], size)
         for thing in objects_of(image, dataset.targets, limit=2):
-            small = cv2.resize(thing.mask[:side, :side].astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST)
-            whole = cv2.resize(image.mask[:side, :side], (size, size), interpolation=cv2.INTER_NEAREST) == thing.label
+            small = resize_mask(thing.mask[:side, :side], size)
+            whole = resize_mask(image.mask[:side, :side] == thing.label, size)
             if np.count_nonzero(small) >= 30 and whole.mean() < 0.95:
-                yield rgb, small.astype(bool), whole
+                yield rgb, small, whole

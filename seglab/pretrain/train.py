@@ -20,6 +20,7 @@ import torch
 from torch import distributed, nn
 
 from seglab.errors import PretrainError
+from seglab.evaluation.clicks import model_method
 from seglab.models.device import choose_device
 from seglab.models.spec import SPECS
 from seglab.pretrain.batches import Sampler
@@ -213,7 +214,7 @@ class Trainer:
                 offsets = calibrate(model, pool_cases(pool, CALIBRATION_CROPS, CALIBRATION_OBJECTS))
                 self.write({"calibration": offsets})
             pool = self.pool(self.config.phases[-1].pool, "val")
-            figures = evaluate(model, pool_cases(pool, VALIDATION_CROPS, VALIDATION_OBJECTS))
+            figures = evaluate(model_method(model), pool_cases(pool, VALIDATION_CROPS, VALIDATION_OBJECTS))
             exported = {k: v.detach().clone() for k, v in model.sam.state_dict().items()}
         self.write({"validation": figures.by_source, "overall": figures.overall})
         export_weights(
@@ -233,14 +234,14 @@ class Trainer:
     def averaged(self) -> Iterator[CropSam]:
         """The model with the averaged weights, for full-size input; training weights come back afterwards."""
         kept = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
-        place, self.model.origin = self.model.origin, (0, 0)
+        place, self.model.corner = self.model.corner, (0, 0)
         self.model.sam.load_state_dict(self.average)
         self.model.eval()
         try:
             yield self.model
         finally:
             self.model.sam.load_state_dict(kept)
-            self.model.origin = place
+            self.model.corner = place
             self.model.train()
 
     def write(self, values: dict[str, object]) -> None:

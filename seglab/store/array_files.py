@@ -86,10 +86,17 @@ def encode(key: str, value: Value) -> list[bytes | memoryview]:
     return [_MAGIC, crc.to_bytes(4, "little"), *rest]
 
 
-def decode(path: Path, key: str) -> Value | None:
-    """The value in a file as read-only views of its mapping; None if missing, damaged or of another key."""
+def decode(path: Path, key: str, own: bool = False) -> Value | None:
+    """The value in a file as views of its mapping; None if missing, damaged or of another key.
+
+    Args:
+        path: of the file.
+        key: whose value is wanted.
+        own: whether the caller may write to the arrays. Pages it writes to are copied then; the file stays as it
+            is. Otherwise the arrays are read-only.
+    """
     try:
-        buffer = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+        buffer = np.memmap(path, dtype=np.uint8, mode="c" if own else "r").view(np.ndarray)
     except (OSError, ValueError):  # missing, or empty
         return None
     if buffer.size < _HEADER_AT or buffer[:_CRC_AT].tobytes() != _MAGIC:
@@ -129,10 +136,10 @@ class ArrayFolder:
         self._stale: set[str] = set()  # names that Windows would not let go of (mapped) although out of date
         self._locked(self._tidy)
 
-    def get(self, key: str) -> Value | None:
-        """The value put last under `key`, mapped from its file, or None."""
+    def get(self, key: str, own: bool = False) -> Value | None:
+        """The value put last under `key`, mapped from its file, or None; `own`: see `decode`."""
         path = self._path(key)
-        value = None if path.name in self._stale else decode(path, key)
+        value = None if path.name in self._stale else decode(path, key, own)
         if value is not None:
             with contextlib.suppress(OSError):  # read-only folder, or evicted by another process meanwhile
                 os.utime(path, ns=(self._now_ns(),) * 2)

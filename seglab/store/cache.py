@@ -38,8 +38,8 @@ class ArrayCache:
     """Least-recently-used cache of arrays, or of tuples or dicts of arrays, under a byte budget.
 
     A hit is what was put last under that key; everything else (evicted, damaged, deleted, written by another
-    version) is a miss, never an exception. Values come back read-only. Safe between threads; with a folder
-    also between processes, which then share the budget.
+    version) is a miss, never an exception. Values come back read-only, unless the caller asks for its own. Safe
+    between threads; with a folder also between processes, which then share the budget.
     """
 
     def __init__(self, budget_bytes: int, folder: str | Path | None = None) -> None:
@@ -52,9 +52,16 @@ class ArrayCache:
         budget = int(budget_bytes)
         self._store = _Memory(budget) if folder is None else ArrayFolder(Path(folder), budget)
 
-    def get(self, key: str) -> Value | None:
-        """The value that was put last under `key`, or None."""
-        return self._store.get(key)
+    def get(self, key: str, *, own: bool = False) -> Value | None:
+        """The value that was put last under `key`, or None.
+
+        Args:
+            key: as in `put`.
+            own: whether the caller may write to the arrays, which never changes the cache: for torch, which knows
+                no read-only tensors. With a folder nothing is copied before it is written to; each value keeps a
+                file open while it is in use (up to Python 3.12).
+        """
+        return self._store.get(key, own)
 
     def put(self, key: str, value: Value) -> None:
         """Keep a value, dropping the least recently used ones to make room.
@@ -96,17 +103,19 @@ class _Memory:
         self._nbytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> Value | None:
+    def get(self, key: str, own: bool) -> Value | None:
         with self._lock:
             if key not in self._values:
                 return None
             self._values.move_to_end(key)
             value = self._values[key][0]
+        if own:
+            return _copy(value)
         return dict(value) if isinstance(value, dict) else value
 
     def put(self, key: str, value: Value) -> None:
         size = sum(array.nbytes for array in arrays_of(value).values())
-        copy = _frozen_copy(value) if size <= self._budget else None
+        copy = _copy(value, frozen=True) if size <= self._budget else None
         with self._lock:
             _, old = self._values.pop(key, (None, 0))
             self._nbytes -= old
@@ -131,13 +140,13 @@ class _Memory:
         return len(self._values)
 
 
-def _frozen_copy(value: Value) -> Value:
+def _copy(value: Value, frozen: bool = False) -> Value:
     if isinstance(value, tuple):
-        return tuple(_frozen_copy(array) for array in value)
+        return tuple(_copy(array, frozen) for array in value)
     if isinstance(value, dict):
-        return {name: _frozen_copy(array) for name, array in value.items()}
+        return {name: _copy(array, frozen) for name, array in value.items()}
     copy = np.array(value, order="C")
-    copy.flags.writeable = False
+    copy.flags.writeable = not frozen
     return copy
 
 

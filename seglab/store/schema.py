@@ -11,13 +11,16 @@ from typing import Any
 from seglab.errors import ProjectDamagedError, ProjectError
 
 MANIFEST_NAME = "project.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RESERVED = ("schema", "created")
 """Keys of the manifest that belong to the store; callers own all others."""
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-MIGRATIONS: dict[int, Migration] = {}
+MIGRATIONS: dict[int, Migration] = {
+    # Before version 2 there was one family of adapters, and the model saw three bands.
+    1: lambda manifest: {"adapter": "atl_a", "extra_bands": []} | manifest,
+}
 """From schema version n to n + 1, by n. Each takes a copy of the manifest and returns the next one."""
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 IGNORE = -1
 """Class target of a pixel that nobody has labelled."""
+FOCAL_ALPHA, FOCAL_GAMMA, FOCAL_WEIGHT = 0.25, 2.0, 20.0
+"""Lin et al.'s choice, and the focal loss's weight against Dice in SAM's training."""
+
+PixelLoss = Literal["bce", "focal"]
 
 
 def soft_dice(probability: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -24,30 +30,51 @@ def soft_dice(probability: Tensor, target: Tensor, weight: Tensor | None = None)
     return 1 - (2 * shared + 1) / (total + 1)
 
 
-def prompted_loss(logits: Tensor, predicted_iou: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def focal(logits: Tensor, target: Tensor) -> Tensor:
+    """Pixelwise focal loss (Lin et al., 2017): -a_t (1 - p_t)^2 log p_t, with a = 0.25 on the object.
+
+    Args:
+        logits, target: one shape, the target in {0, 1}.
+
+    Returns:
+        That shape.
+    """
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    right = torch.exp(-cross_entropy)  # p_t, the probability given to the truth
+    alpha = FOCAL_ALPHA * target + (1 - FOCAL_ALPHA) * (1 - target)
+    return alpha * (1 - right) ** FOCAL_GAMMA * cross_entropy
+
+
+def prompted_loss(
+    logits: Tensor, predicted_iou: Tensor, target: Tensor, pixels: PixelLoss = "bce"
+) -> tuple[Tensor, Tensor]:
     """The best of the candidate masks carries the loss; the IoU head learns how good each one is.
 
     0.5 BCE + 0.5 Dice (TransLandSeg) on the best candidate, as SAM trains ambiguous prompts, plus the squared error
-    of the predicted IoU over all candidates.
+    of the predicted IoU over all candidates. With "focal", 20 times the focal loss stands for BCE (SAM's weights).
 
     Args:
         logits: (B, M, H, W).
         predicted_iou: (B, M).
         target: (B, H, W) bool.
+        pixels: the loss of single pixels.
 
     Returns:
-        loss (scalar), true IoU of the best candidate by predicted IoU (B,).
+        loss (B,), true IoU of the best candidate by predicted IoU (B,).
     """
     wanted = target[:, None].expand_as(logits).to(logits.dtype)
-    bce = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((-2, -1))
-    per_mask = 0.5 * bce + 0.5 * soft_dice(logits.sigmoid(), wanted)
+    if pixels == "focal":
+        each = FOCAL_WEIGHT * focal(logits, wanted)
+    else:
+        each = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    per_mask = 0.5 * each.mean((-2, -1)) + 0.5 * soft_dice(logits.sigmoid(), wanted)
     with torch.no_grad():
         mask = logits > 0
         union = (mask | target[:, None]).sum((-2, -1)).clamp(min=1)
         true_iou = (mask & target[:, None]).sum((-2, -1)) / union
-    loss = per_mask.min(1).values.mean() + F.mse_loss(predicted_iou, true_iou.to(predicted_iou.dtype))
+    error = (predicted_iou - true_iou.to(predicted_iou.dtype)).square().mean(1)
     chosen = predicted_iou.argmax(1, keepdim=True)
-    return loss, true_iou.gather(1, chosen)[:, 0]
+    return per_mask.min(1).values + error, true_iou.gather(1, chosen)[:, 0]
 
 
 def class_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Chips to train on, made from partial labels.
+"""Chips to train on and to judge by, made from partial labels.
 
 What is not labelled is unknown, not background. Background is: a ring around each accepted object, inside the window
 in which a person saw it whole; negative clicks; and what lies unlabelled inside a reviewed extent.
@@ -6,116 +6,137 @@ in which a person saw it whole; negative clicks; and what lies unlabelled inside
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import shapely
 from shapely.geometry import Point
 from shapely.geometry.base import BaseGeometry
 
 from seglab.core.masks import rasterize
-from seglab.core.prompts import Prompts
 from seglab.core.raster import Scene
-from seglab.core.windows import Window, common_scale, sweep_windows
+from seglab.core.views import View
+from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
 from seglab.jobs import Reporter
-from seglab.models.sam import Prefix
+from seglab.training.job import RecordedPrompts, RoundConfig, TrainingChip
 from seglab.training.losses import IGNORE
+from seglab.training.plan import Labels, TrainingObject, ground_id, plan
 
 RING = 6
 """Width of the ring around an accepted object that counts as background, mask pixels."""
+SMALLEST = 9
+"""Mask pixels that an object needs to be prompted for in a window of another scale than its own."""
 CLICK_RADIUS = 2
 """Radius of the disc that a negative click says is background, mask pixels."""
-VIEWS = 4
-"""Windows at the map's scale in which an object accepted at another scale is shown, at most."""
-
-RecordedPrompts = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Points, labels and box in model pixels: see Prompts.in_model."""
 
 
 @dataclass(frozen=True)
-class TrainingObject:
-    """What training needs of one accepted object."""
+class _Ground:
+    """A window as it is: read and drawn once for all its views."""
 
-    class_index: int
-    """0-based index of its class."""
-    geometry: BaseGeometry
-    """Outline in scene pixels."""
-    prompts: Prompts
-    """What the person clicked."""
-    window: Window
-    """The window in which it was accepted."""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """A snapshot of all that is labelled, taken when training starts."""
-
-    classes: tuple[str, ...]
-    objects: tuple[TrainingObject, ...]
-    reviewed: tuple[BaseGeometry, ...] = ()
-    """Extents in which everything is labelled, scene pixels."""
-
-
-@dataclass(frozen=True)
-class Chip:
-    """One window, in one orientation, ready for training."""
-
-    prefix: Prefix
-    """Stored activations of the frozen prefix, batch of one."""
+    rgb: np.ndarray
+    extra: np.ndarray | None
     masks: np.ndarray
-    """(N, m, m) bool: the objects to prompt for, at the decoder's resolution."""
+    """(N, m, m) bool."""
     prompts: tuple[RecordedPrompts | None, ...]
-    """Per object, the recorded prompts; None where they no longer fit the object."""
-    class_target: np.ndarray
-    """(m, m) int64: IGNORE, 0 background, 1..C."""
+    target: np.ndarray
+    """(m, m) int64."""
 
 
-def plan(labels: Labels, size: int, shape: tuple[int, int], count: int, orientations: int) -> list[tuple[Window, int]]:
-    """Which windows to train on, and in which orientation, at most `count` in all.
-
-    Windows in which objects were accepted come first, and views at the map's scale of objects that were accepted at
-    another: the map has to know what a large lake looks like from inside. Reviewed extents without an object get up to
-    half of the places.
+def build_chips(
+    reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder, count: int, config: RoundConfig
+) -> list[TrainingChip]:
+    """The chips of a round. Reads pixels; no network runs.
 
     Args:
-        labels: the snapshot.
-        size: side of the model's input, model pixels.
-        shape: (rows, cols) of the scene.
-        count: places; more would never be drawn.
-        orientations: how many of the 8 flips and quarter turns of each window to use.
+        reporter: told which window is being read.
+        labels: the snapshot, with at least one object.
+        scene: where pixels come from.
+        encoder: reads the windows and names their prefixes.
+        count: how many chips to make, at most.
+        config: the recipe.
 
     Returns:
-        (window, turn) pairs, no two alike; see `_turned` for the turns.
+        Chips of which every one has something labelled, none of which shows excluded ground; in the plan's order.
     """
-    scale = common_scale(obj.window for obj in labels.objects)
-    lattice = list(sweep_windows(shape, size, 0.0, scale))
-    seen = {obj.window for obj in labels.objects}
-    for obj in labels.objects:
-        if obj.window.scale != scale:
-            seen |= set(_most_covered(lattice, obj.geometry, VIEWS))
-    reviewed = [
-        w
-        for w in lattice
-        if w not in seen and any(w.polygon.intersection(extent).area > 0 for extent in labels.reviewed)
-    ]
-    turns = range(min(orientations, 8))
-    rng = np.random.default_rng(0)
-    ours = [(w, turn) for turn in turns for w in _shuffled(sorted(seen), rng)]
-    theirs = [(w, turn) for turn in turns for w in _shuffled(reviewed, rng)]
-    theirs = theirs[: max(count // 2, count - len(ours))]
-    return ours[: count - len(theirs)] + theirs
+    size = encoder.model.spec.image_size
+    found = plan(labels, size, scene.grid.shape, count, config.augment)
+    views: dict[Window, list[View]] = {}
+    for window, view in found.places:
+        views.setdefault(window, []).append(view)
+    chips: dict[tuple[Window, View], TrainingChip] = {}
+    for done, (window, seen) in enumerate(views.items()):
+        reporter.update(0, message=f"reading window {done + 1} of {len(views)}")
+        ground = _ground(labels, scene, encoder, window, found.objects[window])
+        if (ground.target == IGNORE).all():
+            continue
+        for view in seen:
+            chips[window, view] = _chip(ground, encoder, window, view, ground_id(window))
+    return [chips[place] for place in found.places if place in chips]
 
 
-def _most_covered(windows: list[Window], geometry: BaseGeometry, count: int) -> list[Window]:
-    """The windows that have most of a geometry in them, at most `count`."""
-    areas = {w: w.polygon.intersection(geometry).area for w in windows}
-    return sorted((w for w in windows if areas[w] > 0), key=lambda w: -areas[w])[:count]
+def held_out_chips(labels: Labels, scene: Scene, encoder: WindowEncoder) -> list[TrainingChip]:
+    """The chips that a round is judged by: the windows of held-out objects, as they are.
+
+    Only held-out ground carries class labels in them, and every object is prompted for in one window, its own.
+
+    Args:
+        labels: the held-out objects; `excluded` is the held-out ground.
+        scene, encoder: see `build_chips`.
+
+    Returns:
+        One chip per window, sorted; of one group where they show the same ground.
+    """
+    ground = shapely.union_all([*labels.excluded, *(obj.geometry for obj in labels.objects)])
+    chips: list[TrainingChip] = []
+    for window in sorted({obj.window for obj in labels.objects}):
+        own = [n for n, obj in enumerate(labels.objects) if obj.window == window]
+        found = _ground(labels, scene, encoder, window, own)
+        found.target[~_at_mask_size(ground, window, encoder.model.spec.mask_size)] = IGNORE
+        chips.append(_chip(found, encoder, window, View(), ground_id(window)))
+    return chips
 
 
-def _shuffled(windows: list[Window], rng: np.random.Generator) -> list[Window]:
-    return [windows[i] for i in rng.permutation(len(windows))]
+def _ground(labels: Labels, scene: Scene, encoder: WindowEncoder, window: Window, objects: Sequence[int]) -> _Ground:
+    mask_size = encoder.model.spec.mask_size
+    rgb, valid = scene.rgb(window)
+    extra = scene.extra(window, encoder.extra_bands) if encoder.extra_bands else None
+    masks, prompts = _prompted_objects([labels.objects[n] for n in objects], window, mask_size)
+    return _Ground(rgb, extra, masks, prompts, class_target(labels, window, mask_size, valid))
+
+
+def _chip(ground: _Ground, encoder: WindowEncoder, window: Window, view: View, group: str) -> TrainingChip:
+    """A window in one view. An object that the view leaves out is not prompted for."""
+    size = encoder.model.spec.image_size
+    masks = [view.labels(mask) for mask in ground.masks]
+    kept = [n for n, mask in enumerate(masks) if mask.any()]
+    return TrainingChip(
+        encoder.prefix_key(window, view),
+        view.image(ground.rgb),
+        None if ground.extra is None else view.layers(ground.extra),
+        np.stack([masks[n] for n in kept]) if kept else np.zeros((0, *ground.target.shape), dtype=bool),
+        tuple(_seen(ground.prompts[n], view, size) for n in kept),
+        view.labels(ground.target, IGNORE),
+        group,
+    )
+
+
+def _seen(prompts: RecordedPrompts | None, view: View, size: int) -> RecordedPrompts | None:
+    """Recorded prompts in a view; None where it does not show all of them."""
+    if prompts is None:
+        return None
+    points, labels, corners = prompts
+    points = view.points(points, size)
+    if corners is not None:
+        turned = view.points(corners.reshape(2, 2), size)
+        corners = np.concatenate([turned.min(0), turned.max(0)])
+    for found in (points, corners):
+        if found is not None and ((found < 0) | (found > size)).any():
+            return None
+    return points, labels, corners
 
 
 def class_target(labels: Labels, window: Window, mask_size: int, valid: np.ndarray) -> np.ndarray:
@@ -137,6 +158,9 @@ def class_target(labels: Labels, window: Window, mask_size: int, valid: np.ndarr
     for obj in near:
         target[_ring(obj, window, mask_size)] = 0
     target[_negative_clicks(labels, window, mask_size)] = 0
+    for other in labels.others:
+        if window.polygon.intersects(other):
+            target[_at_mask_size(other, window, mask_size)] = IGNORE
     for obj in near:
         target[_at_mask_size(obj.geometry, window, mask_size)] = obj.class_index + 1
     inside = cv2.resize(valid.astype(np.uint8), (mask_size, mask_size), interpolation=cv2.INTER_NEAREST)
@@ -173,89 +197,30 @@ def _ring(obj: TrainingObject, window: Window, mask_size: int) -> np.ndarray:
     return ring
 
 
-def build_chips(
-    reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder, count: int, orientations: int
-) -> list[Chip]:
-    """The chips of a round, with the frozen prefix computed once for each.
-
-    Args:
-        reporter: told which chip is being encoded.
-        labels: the snapshot, with at least one object.
-        scene, encoder: where pixels and prefixes come from.
-        count: how many chips to make, at most.
-        orientations: how many of the 8 flips and quarter turns of each window to use.
-
-    Returns:
-        Chips of which every one has something labelled.
-    """
-    spec = encoder.model.spec
-    chips: list[Chip] = []
-    places = plan(labels, spec.image_size, (scene.grid.height, scene.grid.width), count, orientations)
-    for done, (window, turn) in enumerate(places):
-        reporter.update(0, message=f"encoding window {done + 1} of {len(places)}")
-        rgb, valid = scene.rgb(window)
-        target = class_target(labels, window, spec.mask_size, valid)
-        if (target == IGNORE).all():
-            continue
-        masks, prompts = _prompted_objects(labels, window, spec.mask_size)
-        prefix = encoder.prefix(window) if turn == 0 else encoder.prefix_of(_turned(rgb, turn))
-        recorded = tuple(None if p is None else _turned_prompts(p, turn, spec.image_size) for p in prompts)
-        stack = np.zeros((len(masks), *target.shape), dtype=bool)
-        for i, mask in enumerate(masks):
-            stack[i] = _turned(mask, turn)
-        chips.append(Chip(prefix, stack, recorded, _turned(target, turn)))
-    return chips
-
-
 def _prompted_objects(
-    labels: Labels, window: Window, mask_size: int
-) -> tuple[list[np.ndarray], list[RecordedPrompts | None]]:
-    """The masks of the objects accepted in a window, and their recorded prompts.
+    objects: Sequence[TrainingObject], window: Window, mask_size: int
+) -> tuple[np.ndarray, tuple[RecordedPrompts | None, ...]]:
+    """The masks of objects in a window, and their recorded prompts.
 
     A later object may have taken ground from an earlier one: what is left may be too thin to see, and its prompts may
     no longer point at it.
     """
     masks, prompts = [], []
-    for obj in labels.objects:
-        if obj.window != window:
-            continue
+    for obj in objects:
         mask = _at_mask_size(obj.geometry, window, mask_size)
-        if not mask.any():
+        own = obj.window.scale == window.scale
+        if mask.sum() < (1 if own else SMALLEST):
             continue
-        hits = [obj.geometry.intersects(Point(p.col, p.row)) for p in obj.prompts.points if p.positive]
         masks.append(mask)
-        prompts.append(None if obj.prompts.is_empty or not all(hits) else obj.prompts.in_model(window))
-    return masks, prompts
+        prompts.append(_recorded(obj, window))
+    return np.array(masks, dtype=bool).reshape(-1, mask_size, mask_size), tuple(prompts)
 
 
-def _turned(array: np.ndarray, turn: int) -> np.ndarray:
-    """One of the 8 symmetries of the square on the first two axes: a flip for 4..7, then quarter turns."""
-    flipped = array[:, ::-1] if turn >= 4 else array
-    return np.ascontiguousarray(np.rot90(flipped, turn % 4))
-
-
-def _turned_points(points: np.ndarray, turn: int, size: int) -> np.ndarray:
-    """(N, 2) (x, y) under the same symmetry as `_turned`."""
-    x, y = points[:, 0], points[:, 1]
-    if turn >= 4:
-        x = size - x
-    for _ in range(turn % 4):
-        x, y = y, size - x
-    return np.stack([x, y], axis=1).astype(np.float32)
-
-
-def _turned_prompts(prompts: RecordedPrompts, turn: int, size: int) -> RecordedPrompts:
-    points, labels, corners = prompts
-    if corners is not None:
-        turned = _turned_points(corners.reshape(2, 2), turn, size)
-        corners = np.concatenate([turned.min(0), turned.max(0)])
-    return _turned_points(points, turn, size), labels, corners
-
-
-def batches(chips: Sequence[Chip], steps: int, rng: np.random.Generator) -> Iterator[Chip]:
-    """`steps` chips, every chip once before any comes again."""
-    order: list[int] = []
-    for _ in range(steps):
-        if not order:
-            order = list(rng.permutation(len(chips)))
-        yield chips[order.pop()]
+def _recorded(obj: TrainingObject, window: Window) -> RecordedPrompts | None:
+    """What a person said about an object, in a window's model pixels; None where it no longer fits."""
+    hits = all(obj.geometry.intersects(Point(p.col, p.row)) for p in obj.prompts.points if p.positive)
+    if obj.prompts.is_empty or not hits:
+        return None
+    if obj.window != window and not all(window.contains(p.col, p.row) for p in obj.prompts.points):
+        return None
+    return obj.prompts.in_model(window)

@@ -22,7 +22,7 @@ REDRAW_SECONDS = 0.2
 CURVE_POINTS = 60
 """Points of a curve, at most; older ones are thinned out."""
 
-KINDS = {"info": "", "done": "✓", "error": "⚠ Error:"}
+KINDS = {"info": "", "done": "✓", "warning": "⚠", "error": "⚠ Error:"}
 """What a message starts with, so that its colour is not all that tells its kind."""
 
 FIGURES = {"iou": "IoU"}
@@ -43,7 +43,7 @@ class MessageBar(widgets.VBox):
         self.text = ""
         """The latest message."""
         self.kind = "info"
-        """Its kind: "info", "done" or "error"."""
+        """Its kind: "info", "done", "warning" or "error"."""
         super().__init__([self._html])
         self.add_class("seglab-message")
 
@@ -52,7 +52,7 @@ class MessageBar(widgets.VBox):
 
         Args:
             text: plain text.
-            kind: "info", "done" or "error".
+            kind: "info", "done", "warning" or "error".
         """
         self.text, self.kind = text, kind
         role = "alert" if kind == "error" else "status"

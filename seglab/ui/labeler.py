@@ -8,6 +8,7 @@ from typing import Any
 
 import ipyleaflet
 import ipywidgets as widgets
+from shapely.geometry import box
 
 from seglab import jobs
 from seglab.app.opening import open_session
@@ -46,7 +47,7 @@ class Labeler(widgets.VBox):
         self.frame = MapFrame.of(session.grid)
         self.messages = MessageBar()
         self.jobs = JobBar(self.messages)
-        self.view = MapView(self.frame, self._point, self._box, self._view_changed)
+        self.view = MapView(self.frame, self._point, self._drag, self._view_changed)
         self.page = Page()
         self.toolbar = Toolbar(
             on_tool=self._take_tool,
@@ -179,11 +180,16 @@ class Labeler(widgets.VBox):
             self.session.click(x, y, positive, crs=self.frame.crs)
             self.messages.show(f"Accept it as {self.classes.chosen!r}, or correct it with plus and minus points.")
 
-    def _box(self, first: tuple[float, float], second: tuple[float, float]) -> None:
+    def _drag(self, first: tuple[float, float], second: tuple[float, float]) -> None:
         with self.messages:
-            corners = [*self.frame.to_crs(*first), *self.frame.to_crs(*second)]
-            self.session.box(*corners, crs=self.frame.crs)
-            self.messages.show(f"Accept it as {self.classes.chosen!r}, or correct it with plus and minus points.")
+            (x0, y0), (x1, y1) = self.frame.to_crs(*first), self.frame.to_crs(*second)
+            if self.toolbar.tool == "keep_out":
+                area = box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+                self.session.never_train(area, crs=self.frame.crs)
+                self.messages.show("Rounds will not train on that area; undo takes it back.", "done")
+            else:
+                self.session.box(x0, y0, x1, y1, crs=self.frame.crs)
+                self.messages.show(f"Accept it as {self.classes.chosen!r}, or correct it with plus and minus points.")
 
     def _view_changed(self) -> None:
         if self.view.view is None:
@@ -247,7 +253,12 @@ class Labeler(widgets.VBox):
 
     def _trained(self, round_: Any) -> None:
         seconds = round_.card.get("seconds", 0)
-        self.messages.show(f"Round {round_.number} is in use, trained in {seconds:.0f} s.", "done")
+        number, verdict = round_.number, round_.verdict
+        if round_.used:
+            self.messages.show(f"Round {number} is in use, trained in {seconds:.0f} s; {verdict}.", "done")
+        else:
+            use = "Choose it under Model to use it anyway."
+            self.messages.show(f"Round {number} is kept but not in use: {verdict}. {use}", "warning")
 
     def _rollback(self, number: int) -> None:
         with self.messages:
@@ -344,13 +355,14 @@ class Labeler(widgets.VBox):
         session = self.session
         self.classes.show(session.classes, Counter(o.class_name for o in session.objects))
         self.view.show_labels(session.objects, session.classes)
+        self.view.show_areas(session.kept_out)
         self.export.show(bool(session.objects))
         self._refresh_buttons()
 
     def _refresh_model(self) -> None:
         session = self.session
         can_train = bool(session.objects) and "retrain" not in self._running
-        self.model.show(session.rounds, session.round, can_train)
+        self.model.show(session.rounds, session.round, can_train, session.previewing)
         self.suggest.suggest.disabled = "suggest" in self._running
         self._refresh_buttons()
 

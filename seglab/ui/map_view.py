@@ -28,6 +28,9 @@ LARGEST_PIXEL = 32
 PLACE_SECONDS = 0.08
 """Time between two updates of the coordinates under the pointer."""
 
+DRAGGED = ("box", "keep_out")
+"""Tools that drag a rectangle; the map stands still meanwhile."""
+
 LINES = ("solid", "dashed", "dotted")
 """Outlines of the classes in turn, so that colour alone does not tell them apart; names of CSS border styles."""
 
@@ -62,7 +65,7 @@ class MapView:
     Args:
         frame: how the scene lies on the map.
         on_point: called with (latitude, longitude, positive or None); None leaves the sign to the tool.
-        on_box: called with two corners, each (latitude, longitude).
+        on_drag: called with two corners, each (latitude, longitude).
         on_view: called after the view has changed.
     """
 
@@ -70,11 +73,11 @@ class MapView:
         self,
         frame: MapFrame,
         on_point: Callable[[float, float, bool | None], None],
-        on_box: Callable[[tuple[float, float], tuple[float, float]], None],
+        on_drag: Callable[[tuple[float, float], tuple[float, float]], None],
         on_view: Callable[[], None],
     ) -> None:
         self.frame = frame
-        self._on_point, self._on_box, self._on_view = on_point, on_box, on_view
+        self._on_point, self._on_drag, self._on_view = on_point, on_drag, on_view
         self._tool = "plus"
         self._corner: tuple[float, float] | None = None
         self._shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
@@ -87,11 +90,12 @@ class MapView:
             False: ipyleaflet.DivIcon(html=_MINUS, icon_size=[18, 18], icon_anchor=[9, 9]),
         }
         self.labels = ipyleaflet.GeoJSON(data=_EMPTY, pane="labels", name="labels")
+        self.areas = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="areas kept out of training")
         self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
         self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
         self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
         self.points = ipyleaflet.LayerGroup(layers=(), name="points")
-        for layer in (self.labels, self.suggestions, self.prompt_box, self.points):
+        for layer in (self.labels, self.areas, self.suggestions, self.prompt_box, self.points):
             self.map.add(layer)
         self._place = widgets.HTML()
         self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
@@ -256,6 +260,12 @@ class MapView:
         self._shapes = shapes
         self._set(self.labels, features)
 
+    def show_areas(self, areas: Sequence[BaseGeometry]) -> None:
+        """Draw the ground that rounds are judged on and never train on."""
+        style = {"color": "#ffffff", "weight": 2, "dashArray": "8 6", "fill": False, "opacity": 0.9}
+        shadow = {"color": "#222222", "weight": 4, "fill": True, "fillColor": "#222222", "fillOpacity": 0.15}
+        self._set(self.areas, [self._feature(area, part) for area in areas for part in (shadow, style)])
+
     def show_suggestions(self, windows: Sequence[BaseGeometry], current: int | None) -> None:
         """Draw the windows that are worth labelling; the current one with a whole line."""
         features = []
@@ -283,13 +293,13 @@ class MapView:
 
     @property
     def tool(self) -> str:
-        """ "plus", "minus" or "box"."""
+        """One of toolbar.TOOLS."""
         return self._tool
 
     @tool.setter
     def tool(self, tool: str) -> None:
         self._tool, self._corner = tool, None
-        self.map.dragging = tool != "box"
+        self.map.dragging = tool not in DRAGGED
 
     def _interaction(self, **event: Any) -> None:
         """Leaflet's mouse events; it sends no click after a drag and none from its controls."""
@@ -301,7 +311,7 @@ class MapView:
             self._place.value = ""
         elif kind == "contextmenu":
             self._on_point(lat, lon, False)
-        elif self._tool == "box":
+        elif self._tool in DRAGGED:
             self._drag(kind, lat, lon)
         elif kind == "click":
             self._on_point(lat, lon, None)
@@ -312,7 +322,7 @@ class MapView:
         elif kind == "mouseup" and self._corner is not None:
             first, self._corner = self._corner, None
             if first != (lat, lon):
-                self._on_box(first, (lat, lon))
+                self._on_drag(first, (lat, lon))
 
     def _show_place(self, lat: float, lon: float) -> None:
         now = time.monotonic()

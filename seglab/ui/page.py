@@ -17,6 +17,6 @@ class Page(anywidget.AnyWidget):
     _esm = STATIC / "page.js"
 
     tool = traitlets.Unicode("plus").tag(sync=True)
-    """The tool in hand; the page draws the box of "box" while it is dragged."""
+    """The tool in hand; the page draws the box of "box" and "keep_out" while it is dragged."""
     minus = traitlets.Bool(False).tag(sync=True)
     """Whether Alt or Shift was held at the latest press of the mouse button."""

@@ -117,12 +117,24 @@ class ModelPanel(widgets.VBox):
         self.retrain.add_class("seglab-wide")
         self.rounds = widgets.Dropdown(options=[("before any round", 0)], tooltip="Rounds of this project; ✓ is in use")
         self.back = button("Use", "history", "Use the model of that round", lambda: on_rollback(self.rounds.value))
-        self.rounds.observe(lambda _: self._enable(), names=["value"])
+        self.note = widgets.HTML()
+        self.rounds.observe(lambda _: self._describe_chosen(), names=["value"])
         self._current = 0
-        super().__init__([_section("Model", _row(self.retrain), _row(self.rounds, self.back))])
+        self._rounds: dict[int, Round] = {}
+        self._previewing = False
+        super().__init__([_section("Model", _row(self.retrain), _row(self.rounds, self.back), self.note)])
 
-    def show(self, rounds: Sequence[Round], current: int, can_train: bool) -> None:
-        """Show the rounds and which is in use."""
+    def show(self, rounds: Sequence[Round], current: int, can_train: bool, previewing: bool) -> None:
+        """Show the rounds and which is in use.
+
+        Args:
+            rounds: of the project.
+            current: the round in use.
+            can_train: whether a round can be started.
+            previewing: whether a first impression of the next round is in use.
+        """
+        self._rounds = {r.number: r for r in rounds}
+        self._previewing = previewing
         options = [("As delivered", 0), *((self._describe(r), r.number) for r in rounds)]
         marked = [(f"✓ {text}" if number == current else text, number) for text, number in options]
         self._current = current
@@ -130,15 +142,24 @@ class ModelPanel(widgets.VBox):
             self.rounds.options = marked
         self.rounds.value = current
         self.retrain.disabled = not can_train
-        self._enable()
+        self._describe_chosen()
 
-    def _enable(self) -> None:
-        self.back.disabled = self.rounds.value == self._current
+    def _describe_chosen(self) -> None:
+        """What is known of the round that is selected, and whether it can be put in use."""
+        chosen = self.rounds.value
+        self.back.disabled = chosen == self._current
+        if self._previewing:
+            self.note.value = _faint("A quick preview of the next round is in use while it trains.")
+        elif chosen in self._rounds:
+            self.note.value = _faint(self._rounds[chosen].verdict)
+        else:
+            self.note.value = ""
 
     @staticmethod
     def _describe(round_: Round) -> str:
         objects = round_.card.get("objects")
-        return f"Round {round_.number}: {objects} object{'' if objects == 1 else 's'}"
+        worse = "" if round_.used else ", worse"
+        return f"Round {round_.number}: {objects} object{'' if objects == 1 else 's'}{worse}"
 
 
 class MapPanel(widgets.VBox):

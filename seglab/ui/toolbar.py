@@ -10,6 +10,7 @@ TOOLS = {
     "plus": ("Plus", "plus", "Click what belongs to the object"),
     "minus": ("Minus", "minus", "Click what does not belong to it; or right-click, or Alt+click, with any tool"),
     "box": ("Box", "square-o", "Drag a box around the object; pan with the arrow keys meanwhile"),
+    "keep_out": ("Keep out", "ban", "Drag an area that rounds never train on; they are judged on the objects in it"),
 }
 """Label, icon and tooltip by tool."""
 
@@ -33,7 +34,7 @@ class Toolbar(widgets.HBox):
     """Tools, and accept, reject, undo, redo.
 
     Args:
-        on_tool: called with "plus", "minus" or "box".
+        on_tool: called with one of TOOLS.
         on_accept, on_reject, on_undo, on_redo: called without arguments.
         on_next: show the next candidate.
         on_home: show the whole scene.

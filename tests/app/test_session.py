@@ -119,10 +119,12 @@ def test_what_a_correction_leaves_of_the_same_class_goes(open_lakes) -> None:
     session = open_lakes()
     window = Window(0, 0, 224, 224)
     for outline in (shapely.box(20, 20, 60, 60), shapely.box(21, 20, 60, 60)):
-        session._record("accept", accept_data("water", outline, Prompts((Point(30, 30),)), window, 0.9, 0), "labels")
+        session._ledger.record(
+            "accept", accept_data("water", outline, Prompts((Point(30, 30),)), window, 0.9, 0), "labels"
+        )
     assert [o.geometry.area for o in session.objects] == [39 * 40]
     session.undo()
-    session._record("accept", accept_data("field", outline, Prompts((Point(30, 30),)), window, 0.9, 0), "labels")
+    session._ledger.record("accept", accept_data("field", outline, Prompts((Point(30, 30),)), window, 0.9, 0), "labels")
     assert [o.geometry.area for o in session.objects] == [40, 39 * 40]
     session.retrain(steps=2).result()  # an object too thin to see does not stop it
 

@@ -25,8 +25,9 @@ FLOORS = {
     "cold click to overlay bytes, median": "1000 ms",
     "round on 5 objects": "60 s",
     "peak memory of the demo's process": "2048 MB",
+    "p95 of a warm click while a round trains": "1.5 x idle",
 }
-"""What issue 2 asks for, on two cores."""
+"""What is asked for, on two cores."""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,29 @@ def test_clicks(session: seglab.LabelSession, table: dict[str, str]) -> None:
             warm.append(milliseconds(partial(click_to_bytes, session, *near)))
     table["warm click to overlay bytes, median"] = f"{statistics.median(warm):.0f} ms"
     table["cold click to overlay bytes, median"] = f"{statistics.median(cold):.0f} ms"
+
+
+def warm_clicks(session: seglab.LabelSession, until: Callable[[list[float]], bool]) -> list[float]:
+    """Milliseconds of clicks near one place, as fast as a hasty person, until told to stop."""
+    rng = np.random.default_rng(0)
+    found: list[float] = []
+    while not until(found):
+        session.reject()
+        found.append(milliseconds(partial(click_to_bytes, session, *(rng.uniform(-30, 30, 2) + np.array([700, 300])))))
+        time.sleep(0.05)
+    return found
+
+
+def test_clicks_while_a_round_trains(session: seglab.LabelSession, table: dict[str, str]) -> None:
+    for i in range(5):
+        session.click(300 + 224 * i, 900, crs="pixel")
+        session.accept("water")
+    warm_clicks(session, lambda found: len(found) >= 10)
+    idle = warm_clicks(session, lambda found: len(found) >= 150)
+    job = session.retrain()
+    busy = warm_clicks(session, lambda found: job.finished)
+    first, second = np.percentile(idle, 95), np.percentile(busy, 95)
+    table["p95 of a warm click while a round trains"] = f"{second:.0f}/{first:.0f} ms = {second / first:.2f} x"
 
 
 def test_round_on_five_objects(session: seglab.LabelSession, table: dict[str, str]) -> None:

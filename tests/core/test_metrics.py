@@ -68,3 +68,10 @@ def test_boundary_f() -> None:
     assert metrics.boundary_f(far, a) == 0.0
     assert metrics.boundary_f(np.zeros_like(a), a) == 0.0
     assert metrics.boundary_f(np.zeros_like(a), np.zeros_like(a)) == 1.0
+
+
+def test_frequency_weighted_iou(table: np.ndarray) -> None:
+    # two pixels of class 0, three of class 1, two of class 2, none of class 3
+    expected = (2 * 1 / 3 + 3 * 2 / 4 + 2 * 1 / 2) / 7
+    assert metrics.frequency_weighted_iou(table) == pytest.approx(expected)
+    assert math.isnan(metrics.frequency_weighted_iou(np.zeros((2, 3), int)))

@@ -44,6 +44,12 @@ def test_reads_image_mask_and_instances(dataset_folder):
     assert dataset.targets == (1,) and dataset.licence == "CC0"
 
 
+def test_a_dataset_folder_itself_is_one_dataset_under_its_own_name(dataset_folder, monkeypatch):
+    monkeypatch.chdir(dataset_folder)
+    for given in (dataset_folder, "."):
+        assert {name: d.name for name, d in open_datasets(given).items()} == {"ponds": "ponds"}
+
+
 def test_objects_are_instances_or_else_components(dataset_folder):
     dataset = open_dataset(dataset_folder)
     whole = objects_of(dataset.read("a"), dataset.targets)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from seglab.models import decoder
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import PAD, POSITIVE, SPECS, SamSpec
 from seglab.pretrain.network import CropSam, start, true_distances
@@ -21,7 +22,7 @@ def image() -> torch.Tensor:
 def test_a_crop_sees_the_positions_of_its_place(image):
     torch.manual_seed(0)
     model = CropSam(SMALL).eval()
-    model.origin = (3, 2)
+    model.corner = (3, 2)
     whole = AdaptedSam.dense_position(model, 8, 8)
     torch.testing.assert_close(model.dense_position(4, 4), whole[:, :, 2:6, 3:7])
     at = torch.tensor([[[5.0, 9.0]]])
@@ -54,7 +55,7 @@ def test_relative_positions_of_crops_keep_their_distances():
     assert (resized[0, 1] - resized[0, 0]).abs() > 1.5
 
 
-def test_a_click_attends_to_its_own_place_from_the_start():
+def test_a_click_attends_to_its_own_place_from_the_start(monkeypatch):
     torch.manual_seed(0)
     model = CropSam(SPECS["tiny"]).eval()
     images = 0.5 * torch.randn(2, 3, 112, 112)
@@ -62,12 +63,14 @@ def test_a_click_attends_to_its_own_place_from_the_start():
     attention = model.sam.mask_decoder.transformer.layers[0].cross_attn_token_to_image
     seen: list[torch.Tensor] = []
 
-    def look(module, _args, kwargs, _out):
-        q, k = (module._separate_heads(p(kwargs[n]), module.num_heads)
-                for p, n in ((module.q_proj, "q"), (module.k_proj, "k")))  # fmt: skip
-        seen.append(torch.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, -1))
+    def look(module, q, k, v):
+        if module is attention:
+            queries, keys = (module._separate_heads(x, module.num_heads) for x in (q, k))
+            seen.append(torch.softmax(queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5, -1))
+        return attend(module, q, k, v)
 
-    attention.register_forward_hook(look, with_kwargs=True)
+    attend = decoder._attend
+    monkeypatch.setattr(decoder, "_attend", look)
     rng = np.random.default_rng(0)
     shares = []
     with torch.no_grad():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from seglab.errors import PretrainError
+from seglab.evaluation.baselines import floodfill
 from seglab.models import spec
 from seglab.models.checkpoint import load_weights
 from seglab.models.registry import EMBEDDED, embedded_weights
@@ -18,7 +19,7 @@ from seglab.models.spec import SPECS, SamSpec
 from seglab.pretrain.batches import Sampler
 from seglab.pretrain.calibrate import calibrate
 from seglab.pretrain.config import load_config, parse_config
-from seglab.pretrain.evaluate import evaluate_without_model, floodfill, pool_cases
+from seglab.pretrain.evaluate import evaluate, pool_cases
 from seglab.pretrain.export import export_weights
 from seglab.pretrain.network import CropSam, DenseHead, start
 from seglab.pretrain.samples import build_pool
@@ -159,7 +160,7 @@ def test_flood_fill_solves_flat_colours(tmp_path):
         painted[crop.masks[0]] = (200, 40, 40)
         flat["rgb"][i], flat["count"][i] = painted, 1
     cases = list(pool_cases(type(pool)(pool.size, pool.sources, flat)))
-    figures = evaluate_without_model(floodfill(10), cases)
+    figures = evaluate(floodfill(10), cases)
     assert figures.by_source["procedural"]["5"] > 0.9
 
 

@@ -92,6 +92,16 @@ def test_later_changes_of_the_caller_do_not_reach_the_cache(make):
         cache.get("array")[0] = 7
 
 
+def test_a_caller_may_write_to_its_own_and_the_cache_stays_as_it_is(make):
+    cache = make(10**6)
+    for value in (np.arange(5.0), (np.arange(5.0),), {"x": np.arange(5.0)}):
+        cache.put("key", value)
+        own = cache.get("key", own=True)
+        (array,) = own.values() if isinstance(own, dict) else own if isinstance(own, tuple) else (own,)
+        array[:] = -1
+        assert same(cache.get("key"), value) and same(cache.get("key", own=True), value)
+
+
 def test_the_least_recently_used_goes_first(make):
     room = 3 * 10_300
     cache = make(room)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from seglab.training.losses import IGNORE, class_loss, prompted_loss, soft_dice
+from seglab.training.losses import IGNORE, class_loss, focal, prompted_loss, soft_dice
 
 
 def test_soft_dice_by_hand() -> None:
@@ -23,7 +23,7 @@ def test_only_the_best_candidate_carries_mask_loss() -> None:
     logits = torch.stack([right, -right, torch.zeros_like(right)], dim=1).requires_grad_()
     ious = torch.tensor([[1.0, 0.0, 0.0]], requires_grad=True)
     loss, iou = prompted_loss(logits, ious, target)
-    loss.backward()
+    loss.sum().backward()
     assert loss.item() < 0.01
     assert iou.item() == 1
     assert logits.grad[0, 1:].abs().sum() == 0
@@ -33,8 +33,37 @@ def test_iou_head_learns_every_candidate() -> None:
     target = torch.ones(1, 4, 4, dtype=torch.bool)
     logits = torch.full((1, 2, 4, 4), 9.0)
     _, ious = None, torch.tensor([[0.2, 0.6]], requires_grad=True)
-    prompted_loss(logits, ious, target)[0].backward()
+    prompted_loss(logits, ious, target)[0].sum().backward()
     assert ious.grad.tolist()[0] == pytest.approx([-0.8, -0.4])
+
+
+def test_objects_keep_their_own_loss() -> None:
+    target = torch.zeros(2, 8, 8, dtype=torch.bool)
+    target[:, :4] = True
+    logits = torch.where(target, 9.0, -9.0)[:, None].clone()
+    logits[1] *= -1
+    loss, iou = prompted_loss(logits, torch.ones(2, 1), target)
+    assert loss[0] < 0.01 < 1 < loss[1]
+    assert iou.tolist() == [1, 0]
+
+
+def test_focal_by_hand() -> None:
+    logits, target = torch.tensor([math.log(3), math.log(3)]), torch.tensor([1.0, 0.0])
+    right = [0.25 * 0.25**2 * -math.log(0.75), 0.75 * 0.75**2 * -math.log(0.25)]
+    assert focal(logits, target).tolist() == pytest.approx(right)
+
+
+def test_focal_looks_at_what_is_hard() -> None:
+    target = torch.ones(1, 8, 8, dtype=torch.bool)
+    logits = torch.full((1, 1, 8, 8), 3.0)
+    logits[..., 0, 0] = -3.0
+    shares = []
+    for pixels in ("bce", "focal"):
+        wrong = logits.clone().requires_grad_()
+        prompted_loss(wrong, torch.zeros(1, 1), target, pixels)[0].sum().backward()
+        pull = wrong.grad.abs()[0, 0]
+        shares.append((pull[0, 0] / pull[1, 1]).item())
+    assert shares[1] > 5 * shares[0]
 
 
 def test_unlabelled_pixels_carry_no_class_loss() -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
 
-from seglab.core.prompts import Point, Prompts
+from seglab.core.prompts import Box, Point, Prompts
+from seglab.core.raster import Scene
+from seglab.core.views import View
 from seglab.core.windows import Window
+from seglab.jobs import SilentReporter
+from seglab.models.spec import SPECS
+from seglab.training.job import RoundConfig
 from seglab.training.losses import IGNORE
-from seglab.training.samples import (
-    RING,
-    Labels,
-    TrainingObject,
-    _turned,
-    _turned_points,
-    class_target,
-    plan,
-)
+from seglab.training.plan import Labels, TrainingObject
+from seglab.training.samples import RING, build_chips, class_target, held_out_chips
+from tests.conftest import LAKES
 
 WINDOW = Window(0, 0, 224, 224)
 VALID = np.ones((224, 224), dtype=bool)
@@ -70,43 +72,112 @@ def test_negative_clicks_are_background_and_nodata_is_unknown() -> None:
     assert (target[:, :50] == IGNORE).all()
 
 
-def test_object_windows_come_first_and_reviewed_ones_get_half() -> None:
-    objects = tuple(labelled(shapely.box(c + 9, 9, c + 19, 19), Window(c, 0, 224, 224)) for c in (10, 460))
-    alone = Labels(("water",), objects)
-    assert {w.col for w, _ in plan(alone, 224, (1400, 1400), 80, 4)} == {10, 460}
-    assert len(plan(alone, 224, (1400, 1400), 80, 4)) == 8
-    assert len(plan(alone, 224, (1400, 1400), 3, 4)) == 3
-    both = Labels(("water",), objects, (shapely.box(0, 0, 1400, 1400),))
-    places = plan(both, 224, (1400, 1400), 40, 4)
-    assert len(places) == len(set(places)) == 40
-    assert sum(w.col in (10, 460) for w, _ in places) == 8
-    few = plan(both, 224, (1400, 1400), 6, 4)
-    assert sum(w.col in (10, 460) for w, _ in few) == 3
+def test_other_accepted_objects_are_neither_object_nor_background() -> None:
+    reviewed = (shapely.box(0, 0, 224, 224),)
+    known = labelled(shapely.box(20, 20, 60, 60))
+    target = class_target(
+        Labels(("water",), (known,), reviewed, others=(shapely.box(62, 20, 100, 60),)), WINDOW, 112, VALID
+    )
+    assert (target[12:28, 32:50] == IGNORE).all()
+    assert (target[10:30, 10:30] == 1).all()
+    assert (target[60:] == 0).all()
 
 
-def test_an_object_of_another_scale_is_also_shown_at_the_maps_scale() -> None:
-    small = tuple(labelled(shapely.box(c, 5, c + 9, 9)) for c in (5, 40))
-    lake = labelled(shapely.box(450, 450, 880, 880), Window(448, 448, 448, 448, 2))
-    windows = {w for w, _ in plan(Labels(("water",), (*small, lake)), 224, (1400, 1400), 80, 1)}
-    assert Window(448, 448, 448, 448, 2) in windows
-    near = {w for w in windows if w.scale == 1 and w != WINDOW}
-    assert near == {Window(c, r, 224, 224) for c in (448, 672) for r in (448, 672)}
+# -- chips
 
 
-def test_windows_that_only_touch_a_reviewed_extent_are_left_out() -> None:
-    labels = Labels(("water",), (labelled(shapely.box(5, 5, 9, 9)),), (shapely.box(224, 0, 448, 224),))
-    assert {w for w, _ in plan(labels, 224, (672, 672), 80, 1)} == {WINDOW, Window(224, 0, 224, 224)}
+class Encoder:
+    """What chips need of a window encoder: no network."""
+
+    extra_bands = ()
+
+    def __init__(self) -> None:
+        self.model = type("Model", (), {"spec": SPECS["tiny"]})
+
+    def prefix_key(self, window: Window, view: View) -> str:
+        return f"{window}{view}"
 
 
-@pytest.mark.parametrize("turn", range(8))
-def test_points_turn_with_the_image(turn: int) -> None:
-    image = np.zeros((224, 224))
-    image[60, 37] = 1
-    (row,), (col,) = np.nonzero(_turned(image, turn))
-    x, y = _turned_points(np.array([[37.5, 60.5]]), turn, 224)[0]
-    assert (x, y) == (col + 0.5, row + 0.5)
+class CountingScene:
+    """A scene that counts how often a window is read."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.grid = scene.grid
+        self.reads: list[Window] = []
+        self._scene = scene
+
+    def rgb(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        self.reads.append(window)
+        return self._scene.rgb(window)
 
 
-def test_the_eight_turns_differ() -> None:
-    image = np.arange(9).reshape(3, 3)
-    assert len({_turned(image, turn).tobytes() for turn in range(8)}) == 8
+@pytest.fixture
+def scene(lakes_path: Path) -> Iterator[CountingScene]:
+    with Scene.open(lakes_path) as opened:
+        yield CountingScene(opened)
+
+
+def lake(number: int, window: Window) -> TrainingObject:
+    col, row, radius = LAKES[number]
+    outline = shapely.Point(col, row).buffer(radius)
+    prompts = Prompts((Point(col, row), Point(col, row + radius + 8, False)), Box(*outline.bounds))
+    return TrainingObject(0, outline, prompts, window)
+
+
+@pytest.fixture
+def labels() -> Labels:
+    return Labels(("water",), (lake(0, Window(0, 0, 224, 224)), lake(1, Window(112, 0, 224, 224))))
+
+
+def test_a_window_is_read_once_for_all_its_views(scene: CountingScene, labels: Labels) -> None:
+    chips = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig())
+    assert len(scene.reads) == len(set(scene.reads)) == 2
+    assert len(chips) == len({chip.key for chip in chips}) == 16
+    again = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig())
+    assert {chip.key for chip in again} == {chip.key for chip in chips}
+    plain = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig(augment=False))
+    assert [chip.key for chip in plain] == [f"{w}{View()}" for w in scene.reads[-2:]]
+
+
+def test_in_every_view_labels_and_prompts_lie_on_their_object(scene: CountingScene, labels: Labels) -> None:
+    replayed = 0
+    for chip in build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig()):
+        red = chip.rgb[::2, ::2, 0]  # water is dark in it, however a view recolours
+        assert chip.masks.shape[1:] == chip.class_target.shape == (112, 112) and len(chip.masks) == len(chip.prompts)
+        for mask, prompts in zip(chip.masks, chip.prompts, strict=True):
+            assert (red[mask] < 65).mean() > 0.9
+            assert (chip.class_target[mask] == 1).all()
+            if prompts is None:
+                continue
+            replayed += 1
+            (inside, outside), kinds, corners = prompts
+            assert kinds.tolist() == [1, 0]
+            assert mask[int(inside[1] / 2), int(inside[0] / 2)] and not mask[int(outside[1] / 2), int(outside[0] / 2)]
+            rows, cols = np.nonzero(mask)
+            assert corners / 2 == pytest.approx([cols.min(), rows.min(), cols.max() + 1, rows.max() + 1], abs=1.5)
+        assert (red[chip.class_target == 0] > 65).mean() > 0.9
+    assert replayed > 12
+
+
+def test_an_object_is_prompted_for_wherever_it_is_whole(scene: CountingScene, labels: Labels) -> None:
+    chips = build_chips(SilentReporter(), labels, scene, Encoder(), 2, RoundConfig(augment=False))
+    assert sorted(len(chip.masks) for chip in chips) == [1, 1]
+    both = Labels(("water",), (lake(0, Window(0, 0, 256, 256)), lake(1, Window(8, 8, 256, 256))))
+    chips = build_chips(SilentReporter(), both, scene, Encoder(), 2, RoundConfig(augment=False))
+    assert sorted(len(chip.masks) for chip in chips) == [2, 2]
+
+
+def test_held_out_objects_judge_once_and_only_on_held_out_ground(scene: CountingScene) -> None:
+    objects = (lake(0, Window(0, 0, 256, 256)), lake(1, Window(0, 8, 256, 256)))
+    ground = shapely.box(0, 0, 128, 160)
+    everything = (shapely.box(0, 0, 512, 384),)
+    chips = held_out_chips(Labels(("water",), objects, everything, (ground,)), scene, Encoder())
+    assert [len(chip.masks) for chip in chips] == [1, 1]
+    assert [chip.key for chip in chips] == [f"{obj.window}{View()}" for obj in objects]
+    assert len({chip.group for chip in chips}) == 1
+    for chip, obj in zip(chips, objects, strict=True):
+        known = chip.class_target != IGNORE
+        held = class_target(Labels(("x",), (TrainingObject(0, ground, Prompts(), obj.window),)), obj.window, 112, VALID)
+        outside = known & (held != 1)
+        assert (chip.class_target[outside] == 1).all()
+        assert (chip.class_target == 0).any() and (chip.class_target[-20:, -20:] == IGNORE).all()

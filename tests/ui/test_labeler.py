@@ -142,6 +142,18 @@ def test_box(labeler, hand):
     assert labeler.view.map.dragging
 
 
+def test_keep_out(labeler, hand):
+    labeler.toolbar.tools["keep_out"].value = True
+    assert not labeler.view.map.dragging and labeler.page.tool == "keep_out"
+    hand.drag((30, 40), (92, 101))
+    assert labeler.session.prompts.is_empty and labeler.session.mask is None
+    (area,) = labeler.session.kept_out
+    assert area.bounds == pytest.approx((30, 40, 92, 101), abs=0.5)
+    assert len(labeler.view.areas.data["features"]) == 2  # a line and its shadow
+    labeler.toolbar.undo.click()
+    assert not labeler.view.areas.data["features"]
+
+
 def test_click_with_the_box_in_hand_does_nothing(labeler, hand):
     labeler.toolbar.tools["box"].value = True
     hand.click(*LAKE)
@@ -152,7 +164,7 @@ def test_click_with_the_box_in_hand_does_nothing(labeler, hand):
 def test_one_tool_is_in_hand(labeler):
     tools = labeler.toolbar.tools
     tools["box"].value = True
-    assert [t.value for t in tools.values()] == [False, False, True]
+    assert [name for name, t in tools.items() if t.value] == ["box"]
     tools["box"].value = False  # a click on the pressed button
     assert labeler.toolbar.tool == "box"
 

@@ -58,7 +58,7 @@ function keep(model, root, signal) {
         model.set("minus", minus);
         model.save_changes(); // travels ahead of the click that Leaflet sends when the button is released
       }
-      if (model.get("tool") === "box") drawBand(event.target.closest(".leaflet-container"), event, signal);
+      if (["box", "keep_out"].includes(model.get("tool"))) drawBand(event.target.closest(".leaflet-container"), event, signal);
     },
     { signal, capture: true },
   );

@@ -1,0 +1,35 @@
+"""Areas that a person draws: reviewed extents, and ground that is kept out of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from seglab.app.state import polygons_only
+from seglab.core.grid import Grid
+from seglab.errors import OutsideSceneError, PromptError
+
+
+def area_in_scene(polygon: BaseGeometry, grid: Grid, crs: Any) -> dict[str, Any]:
+    """The data of an event that marks an area: its part inside the scene, in scene pixels.
+
+    Args:
+        polygon: in longitude/latitude, or in `crs`.
+        grid: the scene's.
+        crs: anything pyproj takes, or "pixel"; the grid's default if None.
+
+    Raises:
+        PromptError: the polygon is not finite.
+        OutsideSceneError: the polygon does not touch the scene.
+    """
+    pixels = grid.geometry_to_pixel(polygon, crs)
+    if not np.isfinite(shapely.get_coordinates(pixels)).all():
+        raise PromptError("the polygon's coordinates are not finite; draw it over the imagery")
+    scene = shapely.box(0, 0, grid.width, grid.height)
+    inside = polygons_only(shapely.make_valid(pixels).intersection(scene))
+    if inside.is_empty:
+        raise OutsideSceneError("the polygon lies outside the scene; draw it over the imagery")
+    return {"geometry": shapely.to_wkb(inside, hex=True)}

@@ -1,0 +1,80 @@
+"""A project's log as a session lives with it: what it says, one more line, and who is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from seglab.app.labels_table import labels_table
+from seglab.app.state import State, reduce
+from seglab.core.grid import Grid
+from seglab.store.events import Event
+from seglab.store.project import Project
+
+
+class Ledger:
+    """Keeps the state in step with the log on disk.
+
+    Args:
+        project: where events go.
+        grid: the scene's, for labels.gpkg.
+        author: who labels; the account's name if None.
+
+    Attributes:
+        state: what the log says now.
+        lock: held while something changes; the session holds it too while it prompts.
+    """
+
+    def __init__(self, project: Project, grid: Grid, author: str | None) -> None:
+        self.lock = threading.RLock()
+        self.state: State = reduce(project.events())
+        self._project = project
+        self._grid = grid
+        self._author = author
+        self._listeners: list[Callable[[str], None]] = []
+
+    def record(self, kind: str, data: dict[str, Any], what: str, apply: Callable[[], None] | None = None) -> int:
+        """Put an event on disk, follow it, and tell listeners.
+
+        Args:
+            kind, data: the event.
+            what: what listeners are told.
+            apply: what else changes with the event, before anybody is told.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            WriteError: nothing was saved; or the event is saved and only labels.gpkg could not be replaced (another
+                program has it open), which the next action makes up for.
+        """
+        with self.lock:
+            event = self._project.append(kind, data, self._author)
+            self.state = reduce(self._project.events())
+            if apply is not None:
+                apply()
+            try:
+                if what in ("labels", "classes"):
+                    self._project.write_labels(labels_table(self.state.objects, self._grid), self.state.classes)
+            finally:
+                self.tell(what)
+        return event.id
+
+    def after(self, kind: str, event: int) -> State:
+        """The state that undoing or redoing an event would lead to."""
+        return reduce([*self._project.events(), Event(0, "", "", kind, {"event": event})])
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener(what)` after every change.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def tell(self, what: str) -> None:
+        """Tell listeners that something changed, without an event."""
+        for listener in list(self._listeners):
+            listener(what)

@@ -1,0 +1,43 @@
+"""The command line: `seglab COMMAND`; one file per command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from seglab import __version__
+from seglab.cli import bench, demo, pretrain, train
+from seglab.errors import SegLabError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: without the program's name; sys.argv's if None.
+
+    Returns:
+        The exit status: 0, 1 after an error that a user can mend (its message is on standard error), 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except SegLabError as error:
+        sys.stderr.write(f"seglab: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("seglab: stopped\n")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="seglab", description=__import__("seglab").__doc__)
+    parser.add_argument("--version", action="version", version=f"seglab {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (demo, train, bench, pretrain):
+        command.add_command(commands)
+    return parser

@@ -1,0 +1,39 @@
+"""What the commands share: long work with a bar and a stop on Ctrl-C, its result, and kinds of arguments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from seglab.jobs import follow, start
+
+T = TypeVar("T")
+SECONDS_TO_STOP = 5.0
+"""How long Ctrl-C waits for the work to end its own processes."""
+
+
+def run_job(function: Callable[..., T], *args: Any, title: str, unit: str = "", **kwargs: Any) -> T:
+    """Run `function(reporter, *args, **kwargs)` with a progress bar on standard error, and return its result."""
+    job = start(function, *args, title=title, unit=unit, **kwargs)
+    try:
+        follow(job)
+    except KeyboardInterrupt:
+        job.cancel()
+        job.wait(SECONDS_TO_STOP)
+        raise
+    return job.result()
+
+
+def show(result: dict[str, Any], as_json: bool, format_table: Callable[[dict[str, Any]], str]) -> None:
+    """Write a result to standard output: as one line of JSON, or as a table."""
+    sys.stdout.write((json.dumps(result) if as_json else format_table(result)) + "\n")
+
+
+def count(text: str) -> int:
+    """An argument that is a number of things: 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

@@ -1,0 +1,130 @@
+"""Datasets of image and mask pairs, whatever their layout on disk: what `seglab train` reads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from seglab.datasets import bijie, landslide4sense
+from seglab.datasets.folder import NOT_TARGETS, FolderDataset, open_dataset
+from seglab.datasets.pair import Pair
+from seglab.errors import DatasetError
+
+
+class ImageMaskDataset(Protocol):
+    """Image and mask pairs that can be read one by one, from several threads."""
+
+    name: str
+    """What the dataset is called."""
+    classes: dict[int, str]
+    """Mask value to class name."""
+    bands: tuple[int, int, int]
+    """1-based bands of the source that `Pair.rgb` shows as red, green and blue."""
+    extra_bands: tuple[int, ...]
+    """1-based bands of the source that `Pair.extra` holds."""
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+
+    def read(self, index: int) -> Pair:
+        """One pair, 0-based.
+
+        Raises:
+            DatasetError: a file is missing or damaged, or image and mask differ in size.
+        """
+
+
+@dataclass(frozen=True)
+class FolderPairs:
+    """seglab's own folder layout as pairs: see `seglab.datasets.folder`."""
+
+    source: FolderDataset
+    bands: tuple[int, int, int] = (1, 2, 3)
+    extra_bands: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.source.name
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Mask value to class name."""
+        return self.source.classes
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.source.files)
+
+    def read(self, index: int) -> Pair:
+        """One image with its mask."""
+        image = self.source.read(list(self.source.files)[index])
+        return Pair(image.id, image.rgb, image.mask)
+
+
+def open_pairs(path: str | os.PathLike[str], non_landslide: bool = False) -> ImageMaskDataset:
+    """A dataset of pairs, by the layout that its folder has.
+
+    Args:
+        path: a folder in seglab's layout (images, masks, dataset.json), in Landslide4Sense's (HDF5) or in Bijie's.
+        non_landslide: of Bijie, take the images without a landslide too.
+
+    Raises:
+        DatasetError: the folder is missing, has none of these layouts, or is damaged.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"there is no folder {str(folder)!r}; check the path")
+    found: ImageMaskDataset | None = landslide4sense.find(folder) or bijie.find(folder, non_landslide)
+    if found is None and (folder / "images").is_dir():
+        found = FolderPairs(open_dataset(folder))
+    if found is None:
+        raise DatasetError(
+            f"{str(folder)!r} has no layout that seglab knows. Put images in images/NAME.png, masks of class indexes "
+            'in masks/NAME.png (255: unknown) and {"classes": {"0": "background", "1": "landslide"}} in dataset.json; '
+            "or point at Landslide4Sense (TrainData/img) or Bijie (landslide/image)"
+        )
+    if len(found) == 0:
+        raise DatasetError(f"{str(folder)!r} holds no image; check that it was unpacked completely")
+    return found
+
+
+def target_classes(dataset: ImageMaskDataset, names: tuple[str, ...] = ()) -> dict[str, int]:
+    """Mask value by name of the classes to be learnt; all others are background.
+
+    Args:
+        dataset: where the classes are.
+        names: the wanted ones, in this order; every class that is not a background if empty.
+
+    Raises:
+        DatasetError: a name is not one of the dataset's, or it has no class to learn.
+    """
+    known = {name: value for value, name in dataset.classes.items()}
+    wanted = names or tuple(name for name in known if name not in NOT_TARGETS)
+    unknown = [name for name in wanted if name not in known]
+    if unknown or not wanted:
+        what = f"no class {unknown[0]!r}" if unknown else "no class to learn"
+        raise DatasetError(f"dataset {dataset.name!r} has {what}; its classes are {', '.join(known) or 'none'}")
+    return {name: known[name] for name in wanted}
+
+
+def as_target(mask: np.ndarray, targets: dict[str, int], ignore: int) -> np.ndarray:
+    """A mask as 0 for the background and 1..C for the targets, in their order.
+
+    Args:
+        mask: (rows, cols) uint8 class indexes, 255 unknown.
+        targets: see `target_classes`.
+        ignore: what an unknown pixel becomes.
+
+    Returns:
+        (rows, cols) int64.
+    """
+    table = np.zeros(256, np.int64)
+    table[255] = ignore
+    for place, value in enumerate(targets.values(), start=1):
+        table[value] = place
+    return table[mask]

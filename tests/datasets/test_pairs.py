@@ -1,0 +1,54 @@
+"""Pairs of a folder, and classes as training targets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from seglab.datasets.pairs import as_target, open_pairs, target_classes
+from seglab.errors import DatasetError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), np.full((6, 8, 3), 90, np.uint8))
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), np.array([[0, 2, 1, 255, 0, 0, 0, 0]] * 6, np.uint8))
+    classes = {"0": "background", "1": "road", "2": "water"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_folder_is_read_pair_by_pair(folder):
+    dataset = open_pairs(folder)
+    pair = dataset.read(1)
+    assert (len(dataset), pair.id, pair.extra) == (2, "b", None)
+    assert pair.rgb.shape == (6, 8, 3)
+    assert pair.mask[0].tolist() == [0, 2, 1, 255, 0, 0, 0, 0]
+
+
+def test_targets_are_the_classes_in_the_order_asked_for(folder):
+    dataset = open_pairs(folder)
+    assert target_classes(dataset) == {"road": 1, "water": 2}
+    assert target_classes(dataset, ("water",)) == {"water": 2}
+    with pytest.raises(DatasetError, match="no class 'lake'; its classes are background, road, water"):
+        target_classes(dataset, ("lake",))
+
+
+def test_other_classes_are_background_and_unknown_stays_unknown(folder):
+    mask = open_pairs(folder).read(0).mask[:1]
+    assert as_target(mask, {"water": 2, "road": 1}, ignore=-1).tolist() == [[0, 1, 2, -1, 0, 0, 0, 0]]
+    assert as_target(mask, {"water": 2}, ignore=-1).tolist() == [[0, 1, 0, -1, 0, 0, 0, 0]]
+
+
+def test_a_folder_without_a_layout_is_refused_with_the_layout(tmp_path):
+    with pytest.raises(DatasetError, match=r"masks/NAME.png .* dataset.json"):
+        open_pairs(tmp_path)
+    with pytest.raises(DatasetError, match="there is no folder"):
+        open_pairs(tmp_path / "nowhere")
