@@ -41,7 +41,7 @@ def lakes_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """The same arithmetic on every machine; on a busy one, threads that wait for each other cost more than they bring."""
+    """The same arithmetic on every machine; on a busy one, threads that wait for each other slow all down."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -293,7 +293,6 @@ def coarse_state(path: str) -> tuple[str, int]:
 
 @pytest.mark.parametrize("clock_tells", [True, False], ids=["a fine clock", "a coarse clock"])
 def test_what_is_cached_equals_what_is_not(clock_tells, tmp_path, monkeypatch):
-    torch.set_num_threads(1)  # the networks are small; the fixture of all tests sets it back
     numbers = itertools.count()
     told = clock_tells
     if clock_tells:
