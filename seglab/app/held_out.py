@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.state import LabelledObject, State
 from seglab.errors import NoLabelsError
 from seglab.training.plan import Labels, TrainingObject
+
+NOTHING = "nothing is accepted yet; click an object, accept its mask, then retrain"
+KEPT_OUT = "all accepted objects lie on ground that is kept out of training; label objects elsewhere"
 
 
 @dataclass(frozen=True)
@@ -26,41 +29,61 @@ class Split:
     """What no training window may overlap, scene pixels."""
 
 
-def split_objects(state: State, seen: Iterable[int]) -> Split:
+@dataclass(frozen=True)
+class Seen:
+    """What a round and its ancestors have trained on, and what can therefore no longer judge them."""
+
+    ids: frozenset[int] = frozenset()
+    """Objects by their number."""
+    ground: BaseGeometry = shapely.MultiPolygon()  # noqa: RUF009 - geometries are immutable
+    """Their outlines, scene pixels: an object that was corrected since has another number on the same ground."""
+
+    def of(self, objects: Sequence[LabelledObject]) -> set[int]:
+        """Ids of those objects that were seen."""
+        touching = STRtree([o.geometry for o in objects]).query(self.ground, predicate="intersects")
+        return {objects[int(i)].id for i in touching} | {o.id for o in objects if o.id in self.ids}
+
+
+def seen_by(number: int, cards: Sequence[Mapping[str, Any]]) -> Seen:
+    """What a round and its ancestors have trained on, by their cards."""
+    by_number = {card["round"]: card for card in cards}
+    ids: set[int] = set()
+    outlines: list[BaseGeometry] = []
+    while number in by_number:
+        card = by_number[number]
+        ids.update(card.get("labels", ()))
+        if card.get("trained"):
+            outlines.append(shapely.from_wkb(card["trained"]))
+        number = card["parent"]
+    return Seen(frozenset(ids), shapely.union_all(outlines))
+
+
+def split_objects(state: State, seen: Seen) -> Split:
     """Part the objects: what touches held-out ground or a never-train area is not trained on.
 
     Args:
         state: the project.
-        seen: ids of the objects that the round's ancestors trained on: they can no longer judge it.
+        seen: by the round that is trained on.
 
     Raises:
         NoLabelsError: nothing is left to train on.
     """
-    ground = (*([] if state.held_out is None else [state.held_out]), *state.never_train)
+    ground = kept_out(state)
     touched: set[int] = set()
     if ground:
         tree = STRtree([o.geometry for o in state.objects])
         touched = {int(i) for area in ground for i in tree.query(area, predicate="intersects")}
     training = tuple(o for i, o in enumerate(state.objects) if i not in touched)
     if not training:
-        raise NoLabelsError(
-            "nothing is accepted yet; click an object, accept its mask, then retrain"
-            if not state.objects
-            else "all accepted objects lie on ground that is kept out of training; label objects elsewhere"
-        )
-    known = set(seen)
+        raise NoLabelsError(KEPT_OUT if state.objects else NOTHING)
+    known = seen.of(state.objects)
     held_out = tuple(state.objects[i] for i in sorted(touched) if state.objects[i].id not in known)
     return Split(training, held_out, ground)
 
 
-def seen_by(number: int, cards: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Ids of the objects that a round or any of its ancestors trained on."""
-    by_number = {card["round"]: card for card in cards}
-    seen: set[int] = set()
-    while number in by_number:
-        seen.update(by_number[number].get("labels", ()))
-        number = by_number[number]["parent"]
-    return seen
+def kept_out(state: State) -> tuple[BaseGeometry, ...]:
+    """Ground that rounds never train on and are judged on, scene pixels: held-out blocks and never-train areas."""
+    return (*(() if state.held_out is None else (state.held_out,)), *state.never_train)
 
 
 def labels_of(objects: Sequence[LabelledObject], classes: Sequence[str], state: State, split: Split) -> Labels:
@@ -78,5 +101,10 @@ def labels_of(objects: Sequence[LabelledObject], classes: Sequence[str], state: 
 
 
 def footprint(objects: Sequence[LabelledObject]) -> tuple[float, ...]:
-    """(left, top, right, bottom) of the windows that a round saw, scene pixels."""
+    """(left, top, right, bottom) of the windows in which objects were accepted, scene pixels."""
     return shapely.union_all([o.window.polygon for o in objects]).bounds
+
+
+def outlines_of(objects: Sequence[LabelledObject]) -> str:
+    """The outlines of objects as WKB in hexadecimal, for a card."""
+    return shapely.to_wkb(shapely.union_all([o.geometry for o in objects]), hex=True)

@@ -10,8 +10,9 @@ import numpy as np
 import shapely
 
 from seglab import jobs
-from seglab.app.held_out import Split, footprint, labels_of, seen_by, split_objects
+from seglab.app.held_out import Seen, seen_by, split_objects
 from seglab.app.ledger import Ledger
+from seglab.app.making import card_of, grid_card, plan_round
 from seglab.app.mapping import (
     map_scale,
     mapped_classes,
@@ -19,7 +20,7 @@ from seglab.app.mapping import (
     prediction_data,
     require_classes,
 )
-from seglab.app.rounds import CurrentModel, Round, identity_of, outcome_card, restore, trained_prompts
+from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
 from seglab.app.state import State
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
@@ -29,16 +30,17 @@ from seglab.inference.sweep import Prediction, predict_scene
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
 from seglab.store.project import Project
-from seglab.training.job import RoundConfig, RoundOutcome, TrainingJob
-from seglab.training.plan import plan
+from seglab.training.blocks import MINIMUM_LABELLED, choose_blocks
+from seglab.training.job import RoundConfig, RoundOutcome
 from seglab.training.process import run_round
 from seglab.training.restore import restore_preview
-from seglab.training.samples import build_chips, held_out_chips
-from seglab.training.validation import MINIMUM_LABELLED, choose_blocks
 
 EMBEDDING_BYTES = 256 * 2**20
 """Budget of the embeddings in memory: over 1,000 windows of the embedded model."""
-UNVALIDATED = "not validated: there are too few held-out objects yet"
+CLOSING = 10.0
+"""Seconds that closing waits for a job to end."""
+BATCH_ON_GPU = 4
+"""Chips per step where there is a GPU."""
 REFRESHED = 16
 """Windows seen last that a new round has encoded when it is put in use."""
 
@@ -71,11 +73,13 @@ class Learner:
         self._isolate = isolate
         self._extra_bands = tuple(project.manifest.get("extra_bands", ()))
         self._identity = identity_of(base, adapter, scene.bands, self._extra_bands)
-        self._prefix_folder = project.cache_folder / PREFIX_FOLDER
+        self._prefix_folder = (project.cache_folder / PREFIX_FOLDER).absolute()
         self._embeddings = ArrayCache(EMBEDDING_BYTES)
         self._prefixes = ArrayCache(prefix_budget(project.folder), self._prefix_folder)
         self._training: jobs.Job[Round] | None = None
         self._mapping: jobs.Job[Prediction] | None = None
+        self._shown: CurrentModel | None = None
+        """The preview of the round that is being trained."""
         self.current = self.load(0)
 
     def load(self, number: int) -> CurrentModel:
@@ -98,8 +102,9 @@ class Learner:
         if self._training is not None and not self._training.finished:
             raise JobRunningError("a round is being trained; wait for it or cancel it first")
         current = self.current
-        split_objects(state, ())  # says at once when there is nothing to train on
-        config = RoundConfig(seed=current.number)
+        split_objects(state, Seen())  # says at once when there is nothing to train on
+        batch = 1 if self._base.device.type == "cpu" else BATCH_ON_GPU
+        config = RoundConfig(seed=current.number, batch=batch)
         if steps is not None:
             config = replace(config, steps=steps)
         self._training = jobs.start(self._train, current, state, config, title="retrain", unit="step")
@@ -115,14 +120,37 @@ class Learner:
         self._mapping = jobs.start(self._predict, current, state, target, title="map the scene", unit="Mpx")
         return self._mapping
 
+    def check(self, tensors: dict[str, np.ndarray], card: dict[str, Any]) -> None:
+        """Refuse a round that does not fit.
+
+        Raises:
+            RoundMismatchError: see `restore`.
+        """
+        restore(self._base, tensors, card, self._identity)
+
     def adopt(self, tensors: dict[str, np.ndarray], card: dict[str, Any], source: str) -> Round:
         """Make a round of another project one of this one, and use it: see LabelSession.import_round."""
-        restore(self._base, tensors, card, self._identity)
-        card = card | {"parent": 0, "labels": [], "imported_from": source, "used": True}
+        # What it has seen counts here only if it is of the same ground; how it was judged there says nothing here.
+        same = card.get("grid") == grid_card(self._scene.grid)
+        card = card | {
+            "parent": 0,
+            "labels": [],
+            "trained": card.get("trained") if same else None,
+            "validated": False,
+            "validation": None,
+            "verdict": f"imported from {source}",
+        }
         number = self._project.save_round(tensors, card)
         fresh = self._restored(*self._project.load_round(number))
         self._ledger.record("round", {"number": number}, "round", lambda: self.take(fresh))
         return Round(number, 0, card | {"round": number})
+
+    def close(self) -> None:
+        """Stop what is running, and wait for it."""
+        for job in (self._training, self._mapping):
+            if job is not None and not job.finished:
+                job.cancel()
+                job.wait(CLOSING)
 
     # -- how models are made
 
@@ -138,120 +166,76 @@ class Learner:
     def _train(self, reporter: jobs.Reporter, start: CurrentModel, state: State, config: RoundConfig) -> Round:
         seen = seen_by(start.number, self._project.rounds())
         state = self._with_held_out(state, seen)
-        split = split_objects(state, seen)
-        prompts = start.class_prompts(split.training)
-        # Classes that nobody has an object of stay out of the softmax.
-        classes = tuple(name for name in state.classes if name in prompts)
-        job = self._job(reporter, start, state, split, prompts, classes, config)
+        making = plan_round(
+            reporter,
+            start,
+            self._base,
+            {} if start.number == 0 else self._project.load_round(start.number)[0],
+            state,
+            split_objects(state, seen),
+            adapter=self._identity["adapter"],
+            config=config,
+            cache=(self._prefix_folder, prefix_budget(self._project.folder)),
+        )
         try:
             outcome = run_round(
                 reporter,
-                job,
-                on_preview=lambda tensors: self._preview(start, tensors, classes),
+                making.job,
+                on_preview=lambda tensors: self._preview(start, tensors, making.job.classes),
                 isolate=self._isolate,
             )
-            return self._keep(reporter, start, outcome, self._card(start, state, split, job, outcome))
+            card = card_of(making, outcome, self._identity, start.number, self._scene.name, self._scene.grid)
+            return self._keep(reporter, start, outcome, card)
         finally:
             self._end_preview(start)
 
-    def _with_held_out(self, state: State, seen: set[int]) -> State:
+    def _with_held_out(self, state: State, seen: Seen) -> State:
         """The state with ground to judge rounds on, chosen when there are enough objects, once and for all."""
         if state.held_out is not None or len(state.objects) < MINIMUM_LABELLED:
             return state
         side = self._base.spec.image_size * map_scale(state)
         outlines = {o.id: o.geometry for o in state.objects}
-        ground = choose_blocks(self._scene.grid.shape, side, outlines, seen)
-        if ground is None or ground.is_empty:
+        windows = {o.id: o.window for o in state.objects}
+        ground = choose_blocks(self._scene.grid.shape, side, outlines, windows, seen.of(state.objects))
+        if ground is None:
             return state
-        self._ledger.record("held_out", {"geometry": shapely.to_wkb(ground, hex=True), "side": side}, "labels")
+        self._ledger.record("held_out", {"geometry": shapely.to_wkb(ground, hex=True), "side": side}, "areas")
         return replace(state, held_out=ground)
 
-    def _job(
-        self,
-        reporter: jobs.Reporter,
-        start: CurrentModel,
-        state: State,
-        split: Split,
-        prompts: dict[str, Any],
-        classes: tuple[str, ...],
-        config: RoundConfig,
-    ) -> TrainingJob:
-        """All that a round needs, as plain arrays."""
-        encoder = start.encoder
-        labels = labels_of(split.training, classes, state, split)
-        judges = [o for o in split.held_out if o.class_name in classes]
-        held_out = labels_of(judges, classes, state, split)
-        parent = {} if start.number == 0 else self._project.load_round(start.number)[0]
-        return TrainingJob(
-            origin=self._base.origin,
-            adapt_from=self._base.adapt_from,
-            adapter=self._identity["adapter"],
-            extra_bands=len(self._extra_bands),
-            parent=parent,
-            classes=classes,
-            class_prompts=np.stack([prompts[name].detach().float().cpu().numpy() for name in classes]),
-            chips=tuple(build_chips(reporter, labels, self._scene, encoder, config.steps, config)),
-            held_out=tuple(held_out_chips(held_out, self._scene, encoder)),
-            config=config,
-            cache_folder=self._prefix_folder,
-            cache_bytes=prefix_budget(self._project.folder),
-            device=str(self._base.device),
-        )
-
-    def _card(
-        self, start: CurrentModel, state: State, split: Split, job: TrainingJob, outcome: RoundOutcome
-    ) -> dict[str, Any]:
-        """All that is known of a round."""
-        scene, grid = self._scene, self._scene.grid
-        labels = labels_of(split.training, job.classes, state, split)
-        places = plan(labels, self._base.spec.image_size, grid.shape, job.config.steps, job.config.augment)
-        return (
-            self._identity
-            | outcome_card(outcome, job.classes)
-            | {
-                "parent": start.number,
-                "labels": [o.id for o in split.training],
-                "objects": len(split.training),
-                "objects_held_out": len(split.held_out),
-                "objects_left_out": places.left_out,
-                "chips": len(job.chips),
-                "scene": scene.name,
-                "footprint": footprint(split.training),
-                "crs": None if grid.crs is None else grid.crs.to_string(),
-                "pixel_size_m": grid.pixel_size_m,
-                "device": str(self._base.device),
-            }
-        )
-
     def _keep(self, reporter: jobs.Reporter, start: CurrentModel, outcome: RoundOutcome, card: dict[str, Any]) -> Round:
-        """Save a round, and use it unless it is worse than the one before."""
-        validation = outcome.validation
-        used = validation is None or validation.verdict != "worse"
-        card |= {"used": used, "verdict": UNVALIDATED if validation is None else validation.message}
+        """Save a round, and use it unless it is worse than the one before, or the person has chosen another model."""
         encoder = self._encoder(restore(self._base, outcome.tensors, card, self._identity))
-        if used:  # as long as the job can still be cancelled
-            refresh(reporter, encoder, start.encoder.visited(REFRESHED))
-        number = self._project.save_round(outcome.tensors, card)
-        if used:
-            fresh = CurrentModel(number, encoder, trained_prompts(encoder.model, card))
-            self._ledger.record("round", {"number": number}, "round", lambda: self.take(fresh))
-        else:
-            self._ledger.tell("round")
+        worse = Round(0, start.number, card).worse
+        if not worse:  # as long as the job can still be cancelled
+            seen = [*self.current.encoder.visited(REFRESHED), *start.encoder.visited(REFRESHED)]
+            refresh(reporter, encoder, list(dict.fromkeys(seen))[:REFRESHED])
+        with self._ledger.lock:
+            number = self._project.save_round(outcome.tensors, card)
+            if worse or self.current not in (start, self._shown):
+                self._ledger.tell("round")
+            else:
+                fresh = CurrentModel(number, encoder, trained_prompts(encoder.model, card))
+                self._ledger.record("round", {"number": number}, "round", lambda: self.take(fresh))
         return Round(number, start.number, card | {"round": number})
 
     def _preview(self, start: CurrentModel, tensors: dict[str, np.ndarray], classes: tuple[str, ...]) -> None:
         """Use the first impression of a round, unless the person has gone to another model meanwhile."""
-        if self.current is not start:
-            return
         model = restore_preview(start.encoder.model, tensors)
         prompts = dict(zip(classes, model.class_prompts.detach(), strict=True))
-        self.take(CurrentModel(start.number, self._encoder(model), prompts, preview=True))
-        self._ledger.tell("round")
+        shown = CurrentModel(start.number, self._encoder(model), prompts, preview=True)
+        with self._ledger.lock:
+            if self.current is start:
+                self._shown = shown
+                self.take(shown)
+                self._ledger.tell("round")
 
     def _end_preview(self, start: CurrentModel) -> None:
-        if self.current.preview:
-            self.take(start)
-            self._ledger.tell("round")
+        """Go back from the preview to where it came from, if it is still in use."""
+        with self._ledger.lock:
+            shown, self._shown = self._shown, None
+            if shown is not None and self.current is shown:
+                self.take(start)
+                self._ledger.tell("round")
 
     # -- maps
 

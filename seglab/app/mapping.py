@@ -10,6 +10,7 @@ import torch
 from shapely import STRtree
 
 from seglab.active.suggest import Suggestion, by_difference, by_uncertainty
+from seglab.app.held_out import kept_out
 from seglab.app.rounds import CurrentModel
 from seglab.app.state import State
 from seglab.core.raster import Scene
@@ -108,10 +109,11 @@ def suggest_windows(reporter: Reporter, current: CurrentModel, state: State, cou
 
 
 def _unlabelled_windows(scene: Scene, size: int, scale: int, state: State) -> list[Window]:
-    """Windows with data spread evenly over the scene: those without any label where there are some, else all."""
+    """Windows with data spread evenly over the scene: those without any label, from which rounds may learn, where there
+    are some, else all."""
     _, valid, factor = scene.preview()
     windows = [w for w in sweep_windows(scene.grid.shape, size, 0.0, scale) if _share(w, valid, factor) >= MOSTLY]
-    labelled = STRtree([o.geometry for o in state.objects] + list(state.reviewed))
+    labelled = STRtree([*(o.geometry for o in state.objects), *state.reviewed, *kept_out(state)])
     free = [w for w in windows if len(labelled.query(w.polygon, predicate="intersects")) == 0] or windows
     if len(free) <= SUGGESTION_WINDOWS:
         return free

@@ -9,6 +9,7 @@ from typing import Any
 
 from seglab import jobs
 from seglab.app.session import LabelSession
+from seglab.core.bands import check_band
 from seglab.core.raster import Scene
 from seglab.errors import BandError, ProjectDamagedError, ProjectError
 from seglab.models.adapters.registry import new_adapter
@@ -47,10 +48,11 @@ def open_session(
         device: "cuda", "mps" or "cpu"; chosen if None.
         checkpoint: a weights file instead of the model's own.
         adapt_from: where rounds put their adapters: "all" blocks (TransLandSeg as published), "late" (the last
-            quarter), "last", or a block number; the project's, else "late", if None. The blocks before it stay
-            frozen and cached.
+            quarter), "last", "neck" (after all), or a block number; the project's, else "late", if None. The blocks
+            before it stay frozen and cached.
         adapter: what rounds train beside the encoder: "atl_a" (TransLandSeg's branch), "lora", ..., see
-            seglab.models.adapters.registry; the project's, else "atl_a", if None.
+            seglab.models.adapters.registry; the project's, else one that goes to `adapt_from` ("atl_a" but for "neck"),
+            if None.
         extra_bands: 1-based bands (near infrared, elevation, a second date, ...) that rounds learn to use beside red,
             green and blue; the project's, else none, if None.
         author: who labels; the account's name if None.
@@ -76,7 +78,7 @@ def open_session(
             "bands": list(scene.bands),
             "model": model or known.get("model", "tiny"),
             "adapt_from": known.get("adapt_from", "late") if adapt_from is None else adapt_from,
-            "adapter": adapter or known.get("adapter", "atl_a"),
+            "adapter": adapter or known.get("adapter") or ("neck" if adapt_from == "neck" else "atl_a"),
             "extra_bands": known.get("extra_bands", []) if extra_bands is None else _checked(scene, extra_bands),
         }
         # The model comes first: a name that does not exist must not become part of a project.
@@ -114,9 +116,9 @@ def _load(settings: dict[str, Any], checkpoint: str | Path | None, device: str |
 
 def _checked(scene: Scene, extra_bands: Sequence[int]) -> list[int]:
     """The extra bands, each one a band of the scene and none of them twice."""
-    bands = [int(band) for band in extra_bands]
-    if len(set(bands)) < len(bands) or any(not 1 <= band <= scene.count for band in bands):
-        raise BandError(f"extra_bands={bands} must be different numbers from 1 to {scene.count}, the scene's bands")
+    bands = [check_band(band, scene.data_bands, scene.band_names) for band in extra_bands]
+    if len(set(bands)) < len(bands):
+        raise BandError(f"extra_bands={bands} names a band twice; leave it out once")
     return bands
 
 

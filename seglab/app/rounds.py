@@ -32,9 +32,9 @@ class Round:
     """What it was trained on and how it did: the card.json in its folder."""
 
     @property
-    def used(self) -> bool:
-        """Whether it was put in use when it was finished; False where it did worse than its parent."""
-        return bool(self.card.get("used", True))
+    def worse(self) -> bool:
+        """Whether it did worse on held-out ground than the round it started from: then it is not put in use."""
+        return (self.card.get("validation") or {}).get("verdict") == "worse"
 
     @property
     def verdict(self) -> str:
@@ -120,6 +120,8 @@ def restore(
         RoundMismatchError: the round was trained for other weights, bands or places, or its tensors do not fit.
     """
     name = f"round {card.get('round', '')}".strip()
+    if "weights" not in card:  # made before rounds named their base weights: there was one family of adapters
+        card = {**identity, **card, "adapter": str(card.get("adapter")).replace("-", "_")}
     for key, value in identity.items():
         if card.get(key) != value:
             raise RoundMismatchError(

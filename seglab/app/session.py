@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab import jobs
 from seglab.active.suggest import Suggestion
 from seglab.app.areas import area_in_scene
+from seglab.app.held_out import kept_out
 from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
@@ -118,8 +119,7 @@ class LabelSession:
     @property
     def kept_out(self) -> tuple[BaseGeometry, ...]:
         """Ground that rounds never train on and are judged on, scene pixels: held-out blocks and never-train areas."""
-        held_out = () if self.state.held_out is None else (self.state.held_out,)
-        return (*held_out, *self.state.never_train)
+        return kept_out(self.state)
 
     @property
     def labels(self) -> gpd.GeoDataFrame:
@@ -182,8 +182,8 @@ class LabelSession:
             self._ledger.tell("scale")
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(session, what)` after every change; what is "mask", "labels", "classes", "round",
-        "prediction" or "scale". Some changes come from a job's thread.
+        """Call `listener(session, what)` after every change; what is "mask", "labels", "classes", "areas",
+        "round", "prediction" or "scale". Some changes come from a job's thread.
 
         Returns:
             A function that ends the subscription.
@@ -320,7 +320,7 @@ class LabelSession:
             PromptError, OutsideSceneError: see `review`.
         """
         with self._ledger.lock:
-            self._ledger.record("never_train", area_in_scene(polygon, self.grid, crs), "labels")
+            self._ledger.record("never_train", area_in_scene(polygon, self.grid, crs), "areas")
 
     @property
     def can_undo(self) -> bool:
@@ -402,7 +402,9 @@ class LabelSession:
             self._ledger.record("rollback", {"number": number}, "round", lambda: self._learner.take(model))
 
     def compare(self, first: int, second: int) -> str:
-        """Two rounds side by side: labels, steps, losses and figures on held-out ground, as a table in Markdown.
+        """Two rounds side by side as a table in Markdown: what they were trained on, and how they were judged.
+
+        The figures are those that each round was judged by when it was made: later rounds have more held-out objects.
 
         Raises:
             UnknownRoundError: the project has no such round.
@@ -434,11 +436,11 @@ class LabelSession:
         """
         tensors, card = read_round_file(Path(path))
         with self._ledger.lock:
-            adopted = self._learner.adopt(tensors, card, Path(path).name)
-            for name in adopted.card["classes"]:
+            self._learner.check(tensors, card)
+            for name in card["classes"]:
                 if name not in self.classes:
                     self.add_class(name)
-            return adopted
+            return self._learner.adopt(tensors, card, Path(path).name)
 
     # -- maps, suggestions, export
 
@@ -478,7 +480,8 @@ class LabelSession:
         return export_labels(self.labels, self._new_file(path), grid=self.grid, classes=dict(self.classes))
 
     def close(self) -> None:
-        """Release the scene's files; the project is already on disk."""
+        """Stop what is running and release the scene's files; the project is already on disk."""
+        self._learner.close()
         self.scene.close()
 
     # -- how it hangs together
@@ -524,7 +527,7 @@ class LabelSession:
     def _step(self, kind: str, event: int) -> None:
         """Undo or redo an event, and follow it where it changes the model; a round that does not load stops it."""
         after = self._ledger.after(kind, event)
-        if after.round == self.round:
+        if after.round == self.state.round:  # the model in use may be another, where a round could not be loaded
             self._ledger.record(kind, {"event": event}, "labels")
             return
         model = self._learner.load(after.round)

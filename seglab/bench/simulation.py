@@ -125,7 +125,7 @@ class Learning:
         for image, labels in annotator.labels(classes):
             share = max(1, round(wanted * len(labels.objects) / len(annotator.labelled)))
             encoder = self._caches.encoder(image, self.model)
-            yield from build_chips(SilentReporter(), labels, image.scene, encoder, share, config)
+            yield from build_chips(SilentReporter(), labels, image.scene, encoder, share, config).chips
 
     def train(self, annotator: Annotator) -> RoundOutcome:
         """Train the next round on all that is labelled, and use it."""
@@ -136,6 +136,7 @@ class Learning:
             SilentReporter(),
             TrainingJob(
                 origin=self._base.origin,
+                weights=self._base.base_hash(),
                 adapt_from=self._base.adapt_from,
                 adapter=self._run.adapter,
                 extra_bands=0,

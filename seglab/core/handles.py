@@ -139,7 +139,7 @@ class ThreadHandles:
             return self._session
         found = [file_state(part) for part in self._parts]
         now = time.time_ns()
-        if any(now - written < SETTLED_S * 1e9 for _, written in found):
+        if any(abs(now - written) < SETTLED_S * 1e9 for _, written in found):
             return None
         return ";".join(state for state, _ in found)
 

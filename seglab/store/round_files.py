@@ -46,9 +46,17 @@ def read_round_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, "numpy") as file:
             card = json.loads((file.metadata() or {})[_CARD])
+            _check(card)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise RoundFileError(
             f"{str(path)!r} is not a round exported by seglab ({error!r}); export it again with export_round"
         ) from error
     return tensors, card
+
+
+def _check(card: Any) -> None:
+    """Refuse a card that does not say which classes the round knows."""
+    classes = card["classes"] if isinstance(card, dict) else None
+    if not isinstance(classes, list) or any(not isinstance(n, str) or not n or n != n.strip() for n in classes):
+        raise ValueError("its card names no classes")

@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from seglab.errors import RoundMismatchError
 from seglab.jobs import Reporter
 from seglab.models.registry import load_model
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
+from seglab.training.blocks import MINIMUM_HELD_OUT
 from seglab.training.job import RoundOutcome, TrainingJob
 from seglab.training.judging import judge
 from seglab.training.loop import train
 from seglab.training.memory import peak_mb
 from seglab.training.restore import restore_model
-from seglab.training.validation import MINIMUM_HELD_OUT, Validation, compare
+from seglab.training.validation import Validation, compare
 
 
 def run_job(
@@ -35,7 +37,7 @@ def run_job(
     Raises:
         TrainingError: there is nothing to train on, or the recipe is none.
         CheckpointError, DownloadError, DeviceError: the base model cannot be loaded.
-        RoundMismatchError: the parent's tensors do not fit it.
+        RoundMismatchError: it is another than the job's, or the parent's tensors do not fit it.
         JobCancelled: the reporter asked to stop.
     """
     started = time.monotonic()
@@ -47,7 +49,6 @@ def run_job(
     validation = _validation(reporter, job, parent, model, prefixes)
     return RoundOutcome(
         tensors=trained.tensors,
-        preview=trained.preview,
         losses=trained.losses,
         fit_iou=trained.fit_iou,
         validation=validation,
@@ -73,6 +74,12 @@ def _parent(reporter: Reporter, job: TrainingJob) -> AdaptedSam:
         extra_bands=job.extra_bands,
         reporter=reporter,
     )
+    if model.base_hash() != job.weights:
+        what = "its weights file" if origin.checkpoint is None else f"the checkpoint file {str(origin.checkpoint)!r}"
+        raise RoundMismatchError(
+            f"model {origin.name!r} is no longer the one that the project was opened with: {what} was changed since; "
+            "put the file back, or open the project again"
+        )
     if job.parent:
         model = restore_model(model, job.adapter, job.parent, "the round to start from")
     model.class_prompts = nn.Parameter(

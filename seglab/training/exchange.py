@@ -35,6 +35,7 @@ def write_job(folder: Path, job: TrainingJob) -> None:
         )
     arrays: Arrays = {"class_prompts": job.class_prompts} | _prefixed("parent", job.parent)
     known = {
+        "weights": job.weights,
         "origin": {"name": job.origin.name, "checkpoint": _text(job.origin.checkpoint)},
         "adapt_from": job.adapt_from,
         "adapter": job.adapter,
@@ -60,6 +61,7 @@ def read_job(folder: Path) -> TrainingJob:
     origin = known["origin"]
     return TrainingJob(
         origin=ModelOrigin(origin["name"], _path(origin["checkpoint"])),
+        weights=known["weights"],
         adapt_from=known["adapt_from"],
         adapter=known["adapter"],
         extra_bands=known["extra_bands"],
@@ -81,9 +83,8 @@ def write_outcome(folder: Path, outcome: RoundOutcome) -> None:
     Raises:
         TrainingError: the disk refused.
     """
-    arrays = _prefixed("tensors", outcome.tensors) | _prefixed("preview", outcome.preview or {})
+    arrays = _prefixed("tensors", outcome.tensors)
     known = {
-        "preview": outcome.preview is not None,
         "losses": outcome.losses,
         "fit_iou": outcome.fit_iou,
         "validation": None if outcome.validation is None else outcome.validation.to_json(),
@@ -104,7 +105,6 @@ def read_outcome(folder: Path) -> RoundOutcome:
     arrays, known = _read(folder, OUTCOME)
     return RoundOutcome(
         tensors=_under("tensors", arrays),
-        preview=_under("preview", arrays) if known["preview"] else None,
         losses=tuple(known["losses"]),
         fit_iou=known["fit_iou"],
         validation=None if known["validation"] is None else Validation.from_json(known["validation"]),
@@ -201,7 +201,8 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+    """Absolute, for the training process works in a folder of its own."""
+    return None if path is None else str(path.absolute())
 
 
 def _path(text: str | None) -> Path | None:

@@ -73,6 +73,8 @@ class TrainingJob:
 
     origin: ModelOrigin
     """How to load the base model."""
+    weights: str
+    """Its base_hash, for the file may have been changed meanwhile."""
     adapt_from: int
     """k, where the frozen prefix ends."""
     adapter: str
@@ -103,8 +105,6 @@ class RoundOutcome:
 
     tensors: dict[str, np.ndarray]
     """Trained values by parameter name."""
-    preview: dict[str, np.ndarray] | None
-    """Those of the preview; None where there was none."""
     losses: tuple[float, ...]
     """Loss of every step."""
     fit_iou: float | None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import shapely
+from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
 from seglab.core.prompts import Prompts
@@ -17,7 +17,9 @@ from seglab.core.windows import Window, common_scale, sweep_windows
 COVERING = 4
 """Windows at the map's scale in which an object accepted at another scale is shown, at most."""
 SHIFTS = 9
-"""Places per axis that are tried for a window that must not overlap excluded ground."""
+"""Even places per axis that are tried for a window that must not overlap excluded ground."""
+EDGES = 16
+"""Places per axis, at most, that are tried because the window would lie just beside excluded ground there."""
 VIEWS = 8
 """Views of each window: itself, and one of every other turn."""
 ZOOM = 1.3
@@ -53,11 +55,6 @@ class Labels:
     others: tuple[BaseGeometry, ...] = ()
     """Outlines of accepted objects that are not among `objects`, scene pixels: neither learned nor background."""
 
-    @cached_property
-    def excluded_ground(self) -> BaseGeometry:
-        """The union of `excluded`."""
-        return shapely.union_all(self.excluded)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -69,7 +66,7 @@ class Plan:
     objects: dict[Window, tuple[int, ...]]
     """Indices of the objects to prompt for in each window."""
     left_out: int
-    """Objects that no window shows, for all around them is excluded."""
+    """Objects that have no window of their own, for all around them is excluded."""
 
 
 def ground_id(window: Window) -> str:
@@ -93,30 +90,78 @@ def plan(labels: Labels, size: int, shape: tuple[int, int], count: int, augment:
         count: places; more would never be drawn.
         augment: whether windows are seen in other views than their own.
     """
-    scale = common_scale(obj.window for obj in labels.objects)
-    lattice = [w for w in sweep_windows(shape, size, 0.0, scale) if is_free(w, labels)]
-    homes = _homes(labels, shape)
+    excluded = _Excluded(labels.excluded)
+    whole = [seen_whole(obj.geometry, obj.window, shape) for obj in labels.objects]
+    homes = _homes(labels, shape, excluded, whole)
     own = {home for home in homes if home is not None}
-    inside = {
-        w
-        for obj in labels.objects
-        if obj.window.scale != scale
-        for w in _most_covered(lattice, obj.geometry, COVERING)
-        if w not in own
-    }
-    reviewed = {
-        w
-        for w in lattice
-        if w not in own | inside and any(w.polygon.intersection(extent).area > 0 for extent in labels.reviewed)
-    }
+    inside, reviewed = _at_map_scale(labels, size, shape, excluded, own)
     rng = np.random.default_rng(0)
     ours, covering, theirs = (_views(found, augment, rng) for found in (own, inside, reviewed))
     theirs = theirs[: max(count // 2, count - len(ours) - len(covering))]
     left = count - len(theirs)
     covering = covering[: max(left // 3, left - len(ours))]
     places = ours[: left - len(covering)] + covering + theirs
-    shown = {w: objects_in(labels, w, shape, homes) for w in {w for w, _ in places}}
-    return Plan(tuple(places), shown, sum(home is None for home in homes))
+    return Plan(
+        tuple(places), _shown({w for w, _ in places}, labels, homes, whole), sum(home is None for home in homes)
+    )
+
+
+class _Excluded:
+    """Ground that no window may overlap, in parts, so that a question looks only at what is near.
+
+    Args:
+        areas: polygons and collections of such, scene pixels.
+    """
+
+    def __init__(self, areas: Sequence[BaseGeometry]) -> None:
+        self._parts = shapely.get_parts(np.array(areas, dtype=object)) if areas else np.zeros(0, dtype=object)
+        self._tree = STRtree(self._parts)
+
+    def leaves_free(self, windows: Sequence[Window]) -> np.ndarray:
+        """(N,) bool: which windows have no such ground in them; touching it from outside is allowed."""
+        free = np.ones(len(windows), dtype=bool)
+        boxes = _boxes(windows)
+        found, part = self._tree.query(boxes, predicate="intersects")
+        free[found[shapely.area(shapely.intersection(boxes[found], self._parts[part])) > 0]] = False
+        return free
+
+    def edges(self, reach: BaseGeometry) -> np.ndarray:
+        """(N, 2) corners, as (col, row), of what lies within reach."""
+        return shapely.get_coordinates(self._parts[self._tree.query(reach, predicate="intersects")])
+
+
+def _boxes(windows: Sequence[Window]) -> np.ndarray:
+    """The outlines of windows."""
+    corners = [(w.col, w.row, w.col + w.width, w.row + w.height) for w in windows]
+    return shapely.box(*np.array(corners, dtype=float).reshape(-1, 4).T)
+
+
+def _at_map_scale(
+    labels: Labels, size: int, shape: tuple[int, int], excluded: _Excluded, own: Collection[Window]
+) -> tuple[set[Window], set[Window]]:
+    """Free windows of the map's scale: those inside objects of other scales, and those of reviewed ground."""
+    scale = common_scale(obj.window for obj in labels.objects)
+    others = [obj.geometry for obj in labels.objects if obj.window.scale != scale]
+    if not others and not labels.reviewed:
+        return set(), set()
+    lattice = list(sweep_windows(shape, size, 0.0, scale))
+    boxes = _boxes(lattice)
+    asked = np.array([*others, *labels.reviewed], dtype=object)
+    number, place = STRtree(boxes).query(asked, predicate="intersects")
+    area = shapely.area(shapely.intersection(boxes[place], asked[number]))
+    at = np.unique(place)
+    free = np.zeros(len(lattice), dtype=bool)
+    free[at] = excluded.leaves_free([lattice[i] for i in at])
+    kept = (area > 0) & free[place]
+    number, place, area = number[kept], place[kept], area[kept]
+    inside: set[Window] = set()
+    for n in range(len(others)):
+        mine = np.flatnonzero(number == n)
+        most = mine[np.lexsort((place[mine], -area[mine]))][:COVERING]
+        inside |= {lattice[i] for i in place[most]}
+    inside -= set(own)
+    reviewed = {lattice[i] for i in place[number >= len(others)]} - inside - set(own)
+    return inside, reviewed
 
 
 def _views(windows: Iterable[Window], augment: bool, rng: np.random.Generator) -> list[tuple[Window, View]]:
@@ -145,45 +190,56 @@ def view(window: Window, number: int) -> View:
     return View(number % TURNS, zoom, gain, offset)
 
 
-def is_free(window: Window, labels: Labels) -> bool:
-    """Whether no excluded ground lies in a window."""
-    return window.polygon.intersection(labels.excluded_ground).area == 0
+def _shown(
+    windows: Collection[Window], labels: Labels, homes: Sequence[Window | None], whole: Sequence[bool]
+) -> dict[Window, tuple[int, ...]]:
+    """Indices of the objects to prompt for in each window: those that live there, and others that it shows whole."""
+    living: dict[Window, set[int]] = {window: set() for window in windows}
+    for n, home in enumerate(homes):
+        if home in living:
+            living[home].add(n)
+    tree = STRtree([obj.geometry for obj in labels.objects])
+    for window, found in living.items():
+        found |= {n for n in tree.query(window.polygon, predicate="covers").tolist() if whole[n]}
+    return {window: tuple(sorted(found)) for window, found in living.items()}
 
 
-def objects_in(
-    labels: Labels, window: Window, shape: tuple[int, int], homes: Sequence[Window | None] | None = None
-) -> tuple[int, ...]:
-    """Indices of the objects to prompt for in a window: those that live there, and others that it shows whole.
-
-    Args:
-        labels: the snapshot.
-        window: where.
-        shape: (rows, cols) of the scene.
-        homes: each object's window; the ones they were accepted in if None.
-    """
-    homes = [obj.window for obj in labels.objects] if homes is None else homes
-    return tuple(
-        n
-        for n, (obj, home) in enumerate(zip(labels.objects, homes, strict=True))
-        if home == window or (window.polygon.covers(obj.geometry) and _seen_whole(obj, shape))
-    )
-
-
-def _homes(labels: Labels, shape: tuple[int, int]) -> list[Window | None]:
+def _homes(labels: Labels, shape: tuple[int, int], excluded: _Excluded, whole: Sequence[bool]) -> list[Window | None]:
     """The window that shows each object: its own, or one beside it that is free."""
-    homes = [obj.window if is_free(obj.window, labels) else None for obj in labels.objects]
-    for n, obj in enumerate(labels.objects):
-        if homes[n] is None and _seen_whole(obj, shape):
-            taken = (home for home in homes if home is not None and home.scale == obj.window.scale)
-            shared = next((home for home in taken if home.polygon.covers(obj.geometry)), None)
-            homes[n] = shared or next((w for w in _around(obj, shape) if is_free(w, labels)), None)
+    objects = labels.objects
+    free = excluded.leaves_free([obj.window for obj in objects])
+    homes = [obj.window if kept else None for obj, kept in zip(objects, free, strict=True)]
+    taken: dict[int, dict[Window, None]] = {}
+    for home in homes:
+        if home is not None:
+            taken.setdefault(home.scale, {})[home] = None
+    for n in (n for n, home in enumerate(homes) if home is None and whole[n]):
+        mine = taken.setdefault(objects[n].window.scale, {})
+        homes[n] = _covering(objects[n].geometry, list(mine)) or _beside(objects[n], shape, excluded)
+        if homes[n] is not None:
+            mine[homes[n]] = None
     return homes
 
 
-def _seen_whole(obj: TrainingObject, shape: tuple[int, int]) -> bool:
-    """Whether an object ends inside the window it was accepted in: one that is cut there may go on beyond."""
-    left, top, right, bottom = obj.geometry.bounds
-    inside = obj.window.clip(shape)
+def _covering(geometry: BaseGeometry, windows: Sequence[Window]) -> Window | None:
+    """The first window that shows all of a geometry."""
+    left, top, right, bottom = geometry.bounds
+    fits = (
+        w for w in windows if w.col <= left and w.row <= top and right <= w.col + w.width and bottom <= w.row + w.height
+    )
+    return next(fits, None)
+
+
+def seen_whole(geometry: BaseGeometry, window: Window, shape: tuple[int, int]) -> bool:
+    """Whether an object ends inside the window it was accepted in: one that is cut there may go on beyond.
+
+    Args:
+        geometry: its outline, scene pixels.
+        window: in which it was accepted.
+        shape: (rows, cols) of the scene.
+    """
+    left, top, right, bottom = geometry.bounds
+    inside = window.clip(shape)
     return (
         (left > inside.col or inside.col == 0)
         and (top > inside.row or inside.row == 0)
@@ -192,26 +248,40 @@ def _seen_whole(obj: TrainingObject, shape: tuple[int, int]) -> bool:
     )
 
 
-def _around(obj: TrainingObject, shape: tuple[int, int]) -> list[Window]:
-    """Windows like an object's own that show it whole, the nearest to its own first."""
-    own = obj.window
-    left, top, right, bottom = obj.geometry.bounds
-    cols = _origins(left, right, own.width, shape[1])
-    rows = _origins(top, bottom, own.height, shape[0])
-    found = [Window(col, row, own.width, own.height, own.scale) for col in cols for row in rows]
-    return sorted(found, key=lambda w: abs(w.col - own.col) + abs(w.row - own.row))
+def _beside(obj: TrainingObject, shape: tuple[int, int], excluded: _Excluded) -> Window | None:
+    """The free window like an object's own that shows it whole and is nearest to its own."""
+    own, (left, top, right, bottom) = obj.window, obj.geometry.bounds
+    reach = shapely.box(right - own.width, bottom - own.height, left + own.width, top + own.height)
+    corners = excluded.edges(reach)
+    cols = origins(left, right, own.width, shape[1], corners[:, 0])
+    rows = origins(top, bottom, own.height, shape[0], corners[:, 1])
+    found = [Window(int(col), int(row), own.width, own.height, own.scale) for col in cols for row in rows]
+    found.sort(key=lambda w: abs(w.col - own.col) + abs(w.row - own.row))
+    free = np.flatnonzero(excluded.leaves_free(found))
+    return found[free[0]] if len(free) else None
 
 
-def _origins(low: float, high: float, side: int, extent: int) -> list[int]:
-    """Where a window's edge may lie so that low..high is inside it and it is inside the scene."""
+def origins(low: float, high: float, side: int, extent: int, edges: np.ndarray) -> np.ndarray:
+    """Where a window's edge may lie so that low..high is inside it and it is inside the scene, along one axis.
+
+    A window that can be had free of some rectangles can be slid until it meets one of them or can go no further, so
+    besides even steps only places just beside their edges are listed.
+
+    Args:
+        low, high: what the window has to show, scene pixels.
+        side: of the window, scene pixels.
+        extent: of the scene, scene pixels.
+        edges: (N,) where rectangles that are to be avoided begin or end, scene pixels.
+
+    Returns:
+        (M,) int, ascending; none where low..high is too long.
+    """
     first = max(0, int(np.ceil(high)) - side)
     last = min(int(np.floor(low)), max(0, extent - side))
     if first > last:
-        return []
-    return sorted({round(v) for v in np.linspace(first, last, SHIFTS)})
-
-
-def _most_covered(windows: Iterable[Window], geometry: BaseGeometry, count: int) -> list[Window]:
-    """The windows that have most of a geometry in them, at most `count`."""
-    areas = {w: w.polygon.intersection(geometry).area for w in windows}
-    return sorted((w for w in areas if areas[w] > 0), key=lambda w: -areas[w])[:count]
+        return np.zeros(0, dtype=int)
+    beside = np.unique(np.concatenate([np.ceil(edges), np.floor(edges) - side])).astype(int)
+    beside = beside[(beside > first) & (beside < last)]
+    thinned = beside[np.unique(np.linspace(0, len(beside) - 1, EDGES).round().astype(int))] if len(beside) else beside
+    even = np.linspace(first, last, SHIFTS).round().astype(int)
+    return np.unique(np.concatenate([even, thinned]))

@@ -6,12 +6,14 @@ in which a person saw it whole; negative clicks; and what lies unlabelled inside
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import shapely
+from shapely import STRtree
 from shapely.geometry import Point
 from shapely.geometry.base import BaseGeometry
 
@@ -31,6 +33,20 @@ SMALLEST = 9
 """Mask pixels that an object needs to be prompted for in a window of another scale than its own."""
 CLICK_RADIUS = 2
 """Radius of the disc that a negative click says is background, mask pixels."""
+JUDGES = 60
+"""Held-out objects that a round is judged by, at most: intervals hardly get narrower, judging takes longer."""
+
+
+@dataclass(frozen=True)
+class Chips:
+    """What a round trains on."""
+
+    chips: tuple[TrainingChip, ...]
+    """Of which every one has something labelled, none of which shows excluded ground; in the plan's order."""
+    left_out: int
+    """Objects that are prompted for in no window, for all around them is excluded."""
+    trained: tuple[int, ...]
+    """Indices in `Labels.objects` of all that some chip's window shows, whole or in part: what the round has seen."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class _Ground:
 
 def build_chips(
     reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder, count: int, config: RoundConfig
-) -> list[TrainingChip]:
+) -> Chips:
     """The chips of a round. Reads pixels; no network runs.
 
     Args:
@@ -59,8 +75,8 @@ def build_chips(
         count: how many chips to make, at most.
         config: the recipe.
 
-    Returns:
-        Chips of which every one has something labelled, none of which shows excluded ground; in the plan's order.
+    Raises:
+        JobCancelled: the reporter asked to stop.
     """
     size = encoder.model.spec.image_size
     found = plan(labels, size, scene.grid.shape, count, config.augment)
@@ -75,29 +91,57 @@ def build_chips(
             continue
         for view in seen:
             chips[window, view] = _chip(ground, encoder, window, view, ground_id(window))
-    return [chips[place] for place in found.places if place in chips]
+    made = tuple(chips[place] for place in found.places if place in chips)
+    return Chips(made, found.left_out, _seen_in(labels, {window for window, _ in chips}))
 
 
-def held_out_chips(labels: Labels, scene: Scene, encoder: WindowEncoder) -> list[TrainingChip]:
+def _seen_in(labels: Labels, windows: Collection[Window]) -> tuple[int, ...]:
+    """Indices of the objects that some window shows any of."""
+    tree = STRtree([obj.geometry for obj in labels.objects])
+    found = tree.query([window.polygon for window in windows], predicate="intersects")[1] if windows else []
+    return tuple(np.unique(found).astype(int).tolist())
+
+
+def held_out_chips(reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder) -> list[TrainingChip]:
     """The chips that a round is judged by: the windows of held-out objects, as they are.
 
-    Only held-out ground carries class labels in them, and every object is prompted for in one window, its own.
+    Only held-out ground carries class labels in them, and every object is prompted for in one window, its own. At most
+    JUDGES objects are: the same ones every time, from as many places as there are.
 
     Args:
+        reporter: told which window is being read; may cancel.
         labels: the held-out objects; `excluded` is the held-out ground.
         scene, encoder: see `build_chips`.
 
     Returns:
         One chip per window, sorted; of one group where they show the same ground.
+
+    Raises:
+        JobCancelled: the reporter asked to stop.
     """
     ground = shapely.union_all([*labels.excluded, *(obj.geometry for obj in labels.objects)])
+    by_window: dict[Window, list[int]] = {}
+    for n in _judges(labels.objects):
+        by_window.setdefault(labels.objects[n].window, []).append(n)
     chips: list[TrainingChip] = []
-    for window in sorted({obj.window for obj in labels.objects}):
-        own = [n for n, obj in enumerate(labels.objects) if obj.window == window]
+    for window, own in sorted(by_window.items()):
+        reporter.update(0, message=f"reading held-out window {len(chips) + 1} of {len(by_window)}")
         found = _ground(labels, scene, encoder, window, own)
         found.target[~_at_mask_size(ground, window, encoder.model.spec.mask_size)] = IGNORE
         chips.append(_chip(found, encoder, window, View(), ground_id(window)))
     return chips
+
+
+def _judges(objects: Sequence[TrainingObject]) -> list[int]:
+    """Indices of JUDGES objects, sorted: one of every place in turn, places and objects in an order of chance."""
+    turns: Counter[str] = Counter()
+    order: list[tuple[int, int]] = []
+    for n in np.random.default_rng(0).permutation(len(objects)).tolist():
+        place = ground_id(objects[n].window)
+        order.append((turns[place], n))
+        turns[place] += 1
+    order.sort(key=lambda found: found[0])
+    return sorted(n for _, n in order[:JUDGES])
 
 
 def _ground(labels: Labels, scene: Scene, encoder: WindowEncoder, window: Window, objects: Sequence[int]) -> _Ground:

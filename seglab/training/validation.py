@@ -9,9 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 from seglab.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap_mean, paired_difference
-from seglab.training.blocks import MINIMUM_HELD_OUT, MINIMUM_LABELLED, choose_blocks
-
-__all__ = ["MINIMUM_HELD_OUT", "MINIMUM_LABELLED", "Judged", "Measured", "Validation", "choose_blocks", "compare"]
 
 TARGET_IOU = 0.85
 """IoU at which a mask is good enough to accept."""

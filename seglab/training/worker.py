@@ -32,6 +32,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 PROGRESS, PREVIEW, FAILED, DONE = "progress", "preview", "failed", "done"
 """Kinds of messages."""
+PREVIEW_FILE = "preview.safetensors"
+"""Name of the file in the job's folder that holds the preview."""
 
 Send = Callable[..., None]
 
@@ -64,14 +66,9 @@ def main(folder: Path) -> int:
         from seglab.training.engine import run_job  # torch comes with it, so not before this point
         from seglab.training.exchange import read_job, write_outcome, write_tensors
 
-        previews = 0
-
         def on_preview(tensors: dict[str, np.ndarray]) -> None:
-            nonlocal previews
-            previews += 1
-            name = f"preview-{previews}.safetensors"
-            write_tensors(folder / name, tensors)
-            send(PREVIEW, file=name)
+            write_tensors(folder / PREVIEW_FILE, tensors)
+            send(PREVIEW, file=PREVIEW_FILE)
 
         write_outcome(folder, run_job(LineReporter(send), read_job(folder), on_preview))
     except SegLabError as error:

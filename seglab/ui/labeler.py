@@ -254,11 +254,13 @@ class Labeler(widgets.VBox):
     def _trained(self, round_: Any) -> None:
         seconds = round_.card.get("seconds", 0)
         number, verdict = round_.number, round_.verdict
-        if round_.used:
-            self.messages.show(f"Round {number} is in use, trained in {seconds:.0f} s; {verdict}.", "done")
+        notes = "".join(f" {note}." for note in round_.card.get("notes", ()))
+        if self.session.round == number:
+            self.messages.show(f"Round {number} is in use, trained in {seconds:.0f} s; {verdict}.{notes}", "done")
         else:
-            use = "Choose it under Model to use it anyway."
-            self.messages.show(f"Round {number} is kept but not in use: {verdict}. {use}", "warning")
+            why = verdict if round_.worse else "another model was chosen while it trained"
+            use = "Choose it under Model to use it all the same."
+            self.messages.show(f"Round {number} is kept but not in use: {why}. {use}{notes}", "warning")
 
     def _rollback(self, number: int) -> None:
         with self.messages:
@@ -318,6 +320,9 @@ class Labeler(widgets.VBox):
                 self._refresh_labels()
                 self._refresh_model()
                 self._refresh_prediction_state()
+            elif what == "areas":
+                self.view.show_areas(session.kept_out)
+                self._refresh_buttons()
             elif what == "round":
                 self._refresh_model()
                 self._refresh_prediction_state()

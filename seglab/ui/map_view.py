@@ -80,6 +80,7 @@ class MapView:
         self._on_point, self._on_drag, self._on_view = on_point, on_drag, on_view
         self._tool = "plus"
         self._corner: tuple[float, float] | None = None
+        self._areas: tuple[BaseGeometry, ...] = ()
         self._shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
         self._place_time = 0.0
         self.map = self._make_map()
@@ -262,6 +263,10 @@ class MapView:
 
     def show_areas(self, areas: Sequence[BaseGeometry]) -> None:
         """Draw the ground that rounds are judged on and never train on."""
+        areas = tuple(areas)
+        if areas == self._areas:
+            return
+        self._areas = areas
         style = {"color": "#ffffff", "weight": 2, "dashArray": "8 6", "fill": False, "opacity": 0.9}
         shadow = {"color": "#222222", "weight": 4, "fill": True, "fillColor": "#222222", "fillOpacity": 0.15}
         self._set(self.areas, [self._feature(area, part) for area in areas for part in (shadow, style)])

@@ -158,7 +158,7 @@ class ModelPanel(widgets.VBox):
     @staticmethod
     def _describe(round_: Round) -> str:
         objects = round_.card.get("objects")
-        worse = "" if round_.used else ", worse"
+        worse = ", worse" if round_.worse else ""
         return f"Round {round_.number}: {objects} object{'' if objects == 1 else 's'}{worse}"
 
 

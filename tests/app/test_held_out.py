@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import shapely
 
-from seglab.app.held_out import seen_by, split_objects
+from seglab.app.held_out import Seen, outlines_of, seen_by, split_objects
 from seglab.app.state import LabelledObject, State
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
@@ -25,14 +25,14 @@ def state_of(*places: tuple[int, int], held_out: object = None, never_train: tup
 
 def test_what_touches_held_out_ground_is_not_trained_on() -> None:
     state = state_of((0, 0), (95, 0), (200, 0), held_out=shapely.box(100, 0, 150, 50))
-    split = split_objects(state, ())
+    split = split_objects(state, Seen())
     assert [o.id for o in split.training] == [1, 3]
     assert [o.id for o in split.held_out] == [2]
     assert split.ground == (state.held_out,)
 
 
 def test_never_train_areas_are_held_out_too() -> None:
-    split = split_objects(state_of((0, 0), (200, 0), never_train=(shapely.box(190, 0, 300, 50),)), ())
+    split = split_objects(state_of((0, 0), (200, 0), never_train=(shapely.box(190, 0, 300, 50),)), Seen())
     assert ([o.id for o in split.training], [o.id for o in split.held_out]) == ([1], [2])
 
 
@@ -42,15 +42,24 @@ def test_an_object_that_an_ancestor_trained_on_judges_nothing() -> None:
         {"round": 2, "parent": 1, "labels": [1]},
         {"round": 3, "parent": 0, "labels": [7]},
     ]
-    assert seen_by(2, cards) == {1, 2}
-    assert seen_by(3, cards) == {7}
-    assert seen_by(0, cards) == set()
-    split = split_objects(state_of((0, 0), (100, 0), (120, 0), held_out=shapely.box(100, 0, 150, 50)), {2})
+    assert seen_by(2, cards).ids == {1, 2}
+    assert seen_by(3, cards).ids == {7}
+    assert seen_by(0, cards).ids == frozenset()
+    state = state_of((0, 0), (100, 0), (120, 0), held_out=shapely.box(100, 0, 150, 50))
+    split = split_objects(state, Seen(frozenset({2})))
     assert ([o.id for o in split.training], [o.id for o in split.held_out]) == ([1], [3])
+
+
+def test_a_corrected_object_is_known_by_its_ground() -> None:
+    before = state_of((0, 0), (100, 0), (130, 0))
+    card = {"round": 1, "parent": 0, "labels": [1, 2], "trained": outlines_of(before.objects[:2])}
+    after = state_of((0, 0), (300, 0), (130, 0), (102, 3), held_out=shapely.box(90, 0, 150, 50))  # 4 corrects 2
+    split = split_objects(after, seen_by(1, [card]))
+    assert ([o.id for o in split.training], [o.id for o in split.held_out]) == ([1, 2], [3])
 
 
 def test_nothing_left_to_train_on_says_why() -> None:
     with pytest.raises(NoLabelsError, match="accept its mask"):
-        split_objects(state_of(), ())
+        split_objects(state_of(), Seen())
     with pytest.raises(NoLabelsError, match="kept out of training"):
-        split_objects(state_of((0, 0), held_out=shapely.box(0, 0, 50, 50)), ())
+        split_objects(state_of((0, 0), held_out=shapely.box(0, 0, 50, 50)), Seen())

@@ -31,14 +31,14 @@ def test_a_worse_round_is_kept_but_not_used(open_lakes, monkeypatch: pytest.Monk
     session = open_lakes()
     label(session)
     first = session.retrain(steps=1).result()
-    assert first.used and "too few held-out objects" in first.verdict
+    assert not first.worse and "too few held-out objects" in first.verdict
     monkeypatch.setattr(
         learner, "run_round", lambda *a, **k: dataclasses.replace(run_round(*a, **k), validation=judged("worse"))
     )
     heard = []
     session.subscribe(lambda _, what: heard.append(what))
     second = session.retrain(steps=1).result()
-    assert not second.used and second.verdict == "worse than the round before"
+    assert second.worse and second.verdict == "worse than the round before"
     assert (session.round, [r.number for r in session.rounds]) == (1, [1, 2])
     assert heard[-1] == "round"
     assert open_lakes().round == 1
@@ -76,7 +76,8 @@ def test_held_out_ground_is_chosen_once_and_kept(open_lakes, monkeypatch: pytest
     monkeypatch.setattr(learner, "MINIMUM_LABELLED", 3)
     asked = []
 
-    def choose(shape: tuple[int, int], side: int, outlines: dict, seen: set) -> shapely.Polygon:
+    def choose(shape: tuple[int, int], side: int, outlines: dict, windows: dict, seen: set) -> shapely.Polygon:
+        assert outlines.keys() == windows.keys()
         asked.append((shape, side, len(outlines), set(seen)))
         col, row, _ = LAKES[1]
         return shapely.box(col - 10, row - 10, col + 10, row + 10)
@@ -117,10 +118,12 @@ def test_a_round_goes_to_another_project(open_lakes, tmp_path: Path) -> None:
     path = session.export_round(1, tmp_path / "water.safetensors")
     other = open_lakes(project=tmp_path / "other.seglab", classes=["field"])
     adopted = other.import_round(path)
-    assert (adopted.number, other.round, adopted.card["imported_from"]) == (1, 1, "water.safetensors")
+    assert (adopted.number, other.round, adopted.verdict) == (1, 1, "imported from water.safetensors")
     assert "water" in other.classes
     np.testing.assert_array_equal(other.click(col, row, crs="pixel").logits, expected)
     assert other.project.rounds()[0]["labels"] == []  # its objects are of another project
+    assert other.undo() == "the last click"
+    assert other.undo() == "round 1" and other.round == 0
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_a_round_that_does_not_fit_is_refused(open_lakes, tmp_path: Path, settin
         session.export_round(1, tmp_path / "water.txt")
 
 
-def test_a_preview_is_in_use_while_the_round_trains(open_lakes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_is_in_use_while_the_round_trains(open_lakes) -> None:
     session = open_lakes()
     label(session)
     seen = []
@@ -200,7 +203,7 @@ def test_extra_bands_change_nothing_until_trained(tmp_path: Path, lakes_path: Pa
     assert any(name.startswith("band_branch") and np.abs(tensor).max() > 0 for name, tensor in tensors.items())
     again = seglab.open(path, project=tmp_path / "a.seglab", device="cpu", isolate=False)
     np.testing.assert_array_equal(again.click(**click).logits, with_extra.click(**click).logits)
-    with pytest.raises(errors.BandError, match="from 1 to 5"):
+    with pytest.raises(errors.BandError, match="no band 9"):
         seglab.open(path, project=tmp_path / "c.seglab", extra_bands=(4, 9), **settings)
     assert not (tmp_path / "c.seglab").exists()
     for session in (with_extra, plain, again):
@@ -213,6 +216,86 @@ def test_projects_from_before_adapters_had_families_open(open_lakes, tmp_path: P
     del old["adapter"], old["extra_bands"]
     manifest.write_text(json.dumps(old | {"schema": 1}))
     assert open_lakes().project.manifest["adapter"] == "atl_a"
+
+
+def test_rounds_from_before_adapters_had_families_are_used(open_lakes) -> None:
+    session = open_lakes()
+    label(session)
+    session.retrain(steps=1).result()
+    expected = session.click(*LAKES[3][:2], crs="pixel").logits
+    folder = Path(session.project.folder)
+    manifest, card = folder / "project.json", folder / "rounds" / "001" / "card.json"
+    old = json.loads(card.read_text())
+    for key in ("weights", "extra_bands", "trained", "grid", "verdict"):
+        del old[key]
+    card.write_text(json.dumps(old | {"adapter": "atl-a", "prefix": "a hash of then"}))
+    settings = json.loads(manifest.read_text())
+    del settings["adapter"], settings["extra_bands"]
+    manifest.write_text(json.dumps(settings | {"schema": 1}))
+    again = open_lakes()
+    assert again.problem is None and again.round == 1
+    np.testing.assert_array_equal(again.click(*LAKES[3][:2], crs="pixel").logits, expected)
+    again.reject()
+    assert again.retrain(steps=1).result().parent == 1
+
+
+def test_undo_of_a_label_does_not_need_the_round(open_lakes) -> None:
+    session = open_lakes()
+    label(session)
+    session.retrain(steps=1).result()
+    label(session, LAKES[2:3])
+    (weights,) = (Path(session.project.folder) / "rounds").glob("*/*.safetensors")
+    weights.write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="round 1 is not in use"):
+        again = open_lakes()
+    assert again.undo() == "accept water" and len(again.objects) == 2
+
+
+@pytest.mark.parametrize("when", ["preview", "end"])
+def test_what_a_person_chooses_meanwhile_stays(open_lakes, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    session = open_lakes()
+    label(session)
+    session.retrain(steps=1).result()
+
+    def meddle(reporter: object, job: object, on_preview: object, isolate: bool) -> object:
+        def roll_back(tensors: dict) -> None:
+            if when == "preview":
+                session.rollback(0)
+            on_preview(tensors)
+            assert session.previewing == (when == "end")
+
+        outcome = run_round(reporter, job, roll_back, isolate)
+        if when == "end":
+            session.rollback(0)
+        return outcome
+
+    monkeypatch.setattr(learner, "run_round", meddle)
+    made = session.retrain(steps=2).result()
+    assert (made.number, session.round, session.state.round) == (2, 0, 0)
+    assert not session.previewing and not made.worse
+
+
+def test_a_round_in_a_process_of_its_own_fills_the_projects_cache(
+    open_lakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = open_lakes(project=Path("relative.seglab"), isolate=True)
+    label(session)
+    cache = tmp_path / "relative.seglab" / "cache"
+    before = len(list(cache.rglob("*")))
+    made = session.retrain(steps=6).result()
+    assert session.round == made.number == 1
+    assert len(list(cache.rglob("*"))) > before
+
+
+def test_closing_stops_a_round(lakes_path: Path, tmp_path: Path) -> None:
+    import seglab
+
+    session = seglab.open(lakes_path, classes=["water"], project=tmp_path / "p.seglab", device="cpu")
+    label(session)
+    job = session.retrain(steps=100_000)
+    session.close()
+    assert job.state == "cancelled"
 
 
 def test_a_family_that_does_not_exist_makes_no_project(open_lakes, tmp_path: Path) -> None:

@@ -44,3 +44,15 @@ def test_plain_weights_are_no_round(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"a": np.zeros(2, np.float32)}, tmp_path / "w.safetensors")
     with pytest.raises(RoundFileError, match="seglab_round"):
         read_round_file(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("card", [["no", "card"], {"round": 1}, {"classes": [" water"]}, {"classes": [1]}])
+def test_a_card_without_classes_is_refused(tmp_path: Path, card: object) -> None:
+    import json
+
+    import safetensors.numpy
+
+    path = tmp_path / "r.safetensors"
+    safetensors.numpy.save_file({"a": np.zeros(2, np.float32)}, path, {"seglab_round": json.dumps(card)})
+    with pytest.raises(RoundFileError, match="export it again"):
+        read_round_file(path)

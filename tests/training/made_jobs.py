@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from seglab.models.registry import load_model
 from seglab.models.spec import SPECS, ModelOrigin
 from seglab.training.job import RoundConfig, TrainingChip, TrainingJob
 from seglab.training.losses import IGNORE
@@ -51,6 +53,12 @@ def make_chip(seed: int = 0, objects: int = 2, prompts: bool = True, group: str 
     )
 
 
+@cache
+def base_weights() -> str:
+    """What identifies tiny's weights."""
+    return load_model("tiny", device="cpu").base_hash()
+
+
 def make_job(folder: Path | None = None, held_out: int = 0, **config: object) -> TrainingJob:
     """A job for tiny: four chips to train on, one class.
 
@@ -62,6 +70,7 @@ def make_job(folder: Path | None = None, held_out: int = 0, **config: object) ->
     rng = np.random.default_rng(0)
     return TrainingJob(
         origin=ModelOrigin("tiny"),
+        weights=base_weights(),
         adapt_from=4,
         adapter="atl_a",
         extra_bands=0,

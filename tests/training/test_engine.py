@@ -11,13 +11,14 @@ import torch
 
 from seglab.errors import CheckpointError, RoundMismatchError
 from seglab.jobs import SilentReporter
-from seglab.models.registry import load_model
+from seglab.models.registry import embedded_weights, load_model
 from seglab.models.spec import ModelOrigin
 from seglab.training import engine
+from seglab.training.blocks import MINIMUM_HELD_OUT
 from seglab.training.engine import run_job
 from seglab.training.judging import judge
 from seglab.training.restore import restore_model, restore_preview
-from seglab.training.validation import MINIMUM_HELD_OUT, Judged
+from seglab.training.validation import Judged
 from tests.training.made_jobs import SPEC, make_chip, make_job
 
 
@@ -97,12 +98,12 @@ def test_an_outcome_is_restored_to_what_was_trained() -> None:
     ids=["more", "fewer", "other shapes", "none"],
 )
 def test_tensors_of_another_model_are_refused(change) -> None:
-    base = load_model("tiny", device="cpu")
-    outcome = run_job(SilentReporter(), make_job())
+    base, seen = load_model("tiny", device="cpu"), []
+    outcome = run_job(SilentReporter(), make_job(), seen.append)
     with pytest.raises(RoundMismatchError, match="round 1 does not fit model 'tiny'"):
         restore_model(base, "atl_a", change(outcome.tensors), "round 1")
     with pytest.raises(RoundMismatchError, match="the first impression does not fit"):
-        restore_preview(base, change(outcome.preview))
+        restore_preview(base, change(seen[0]))
     with pytest.raises(RoundMismatchError, match="the round to start from"):
         run_job(SilentReporter(), replace(make_job(), parent={"adapter.x": np.zeros(1, np.float32)}))
 
@@ -111,3 +112,16 @@ def test_base_weights_that_are_gone_say_so() -> None:
     job = replace(make_job(), origin=ModelOrigin("tiny", Path("nowhere.safetensors")))
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors"):
         run_job(SilentReporter(), job)
+
+
+def test_another_base_than_the_jobs_is_refused(tmp_path: Path) -> None:
+    """A checkpoint file that was replaced while the project was open: the session's rounds would not fit it."""
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(embedded_weights("tiny_unseen").read_bytes())
+    job = replace(make_job(), origin=ModelOrigin("tiny", path))
+    with pytest.raises(RoundMismatchError, match=r"mine\.safetensors' was changed since.*open the project again"):
+        run_job(SilentReporter(), job)
+    with pytest.raises(RoundMismatchError, match="its weights file was changed"):
+        run_job(SilentReporter(), replace(make_job(), weights="another"))
+    path.write_bytes(embedded_weights("tiny").read_bytes())
+    assert run_job(SilentReporter(), job).losses

@@ -76,7 +76,7 @@ def chips(draw: st.DrawFn) -> TrainingChip:
     st.lists(chips(), max_size=3),
     st.lists(chips(), max_size=2),
     TENSORS,
-    st.none() | st.just(Path("/somewhere/weights é.pth")),
+    st.none() | st.just(Path("/somewhere/weights é.pth").absolute()),
     st.none() | st.sampled_from(["cpu", "cuda:0"]),
 )
 @settings(max_examples=40, deadline=None)
@@ -104,14 +104,13 @@ def test_turned_arrays_are_not_scrambled(tmp_path: Path) -> None:
     assert_equal(read_job(tmp_path).chips[0], turned)
 
 
-@given(TENSORS, st.none() | TENSORS, st.booleans())
+@given(TENSORS, st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_an_outcome_comes_back_equal(tensors, preview, validated) -> None:
+def test_an_outcome_comes_back_equal(tensors, validated) -> None:
     figures = {"iou": Measured(0.5, 0.25, 0.75), "one place": Measured(0.5, None, None), "none": None}
     judged = Validation("worse", "worse: IoU fell", 7, figures, figures, figures)
     outcome = RoundOutcome(
         tensors,
-        preview,
         (0.5, float("inf")),
         None,
         judged if validated else None,
@@ -143,6 +142,17 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         write_tensors(tmp_path / "gone" / "x.safetensors", {"a": np.zeros(1)})
     with pytest.raises(TrainingError, match="cannot read"):
         read_tensors(tmp_path / "gone" / "x.safetensors")
+
+
+def test_relative_folders_cross_as_absolute_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training process works in another folder than the session."""
+    monkeypatch.chdir(tmp_path)
+    origin = ModelOrigin("vit_b", Path("weights.pth"))
+    write_job(tmp_path, replace(make_job(Path("project") / "prefixes"), origin=origin))
+    monkeypatch.chdir(tmp_path.parent)
+    found = read_job(tmp_path)
+    assert found.cache_folder == tmp_path / "project" / "prefixes"
+    assert found.origin.checkpoint == tmp_path / "weights.pth"
 
 
 def test_a_model_without_an_origin_is_refused(tmp_path: Path) -> None:

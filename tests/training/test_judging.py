@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from seglab.core.metrics import iou
-from seglab.errors import JobCancelled
+from seglab.errors import JobCancelled, TrainingError
 from seglab.jobs import SilentReporter
 from seglab.models.registry import load_model
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import BOX_TOP_LEFT, NEGATIVE, PAD, POSITIVE
 from seglab.store.cache import ArrayCache
-from seglab.training.judging import judge
+from seglab.training import judging
+from seglab.training.job import TrainingChip
+from seglab.training.judging import AT_ONCE, judge
 from seglab.training.validation import MAX_CLICKS, TARGET_IOU
 from tests.training.made_jobs import PIXEL, SPEC, make_chip, partly_labelled
 
@@ -125,3 +127,47 @@ def test_judging_can_be_cancelled(model: AdaptedSam) -> None:
 
     with pytest.raises(JobCancelled):
         judge(Stop(), model, [make_chip()], cache())
+
+
+def crowd(count: int) -> TrainingChip:
+    """A window with many squares."""
+    masks = np.zeros((count, SPEC.mask_size, SPEC.mask_size), dtype=bool)
+    for i in range(count):
+        masks[i, 10 * (i // 10) : 10 * (i // 10) + 6, 10 * (i % 10) : 10 * (i % 10) + 6] = True
+    return replace(make_chip(), masks=masks, prompts=(None,) * count)
+
+
+def test_many_objects_are_decoded_in_parts(model: AdaptedSam, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = crowd(AT_ONCE + 3)
+    in_parts = judge(SilentReporter(), model, [chip], cache())
+    script = Script(model, [np.ones_like(chip.masks[0])])
+    judge(SilentReporter(), model, [chip], cache())
+    assert [len(labels) for _, labels, _ in script.asked] == [AT_ONCE, 3] * MAX_CLICKS
+    del model.decode
+    monkeypatch.setattr(judging, "AT_ONCE", 100)
+    at_once = judge(SilentReporter(), model, [chip], cache())
+    np.testing.assert_allclose(in_parts.first_iou, at_once.first_iou, atol=0.02)
+
+
+class Small(Script):
+    """A device with room for so many objects at a time."""
+
+    room = 5
+
+    def __call__(self, embedding: object, coords: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+        answer = super().__call__(embedding, coords, *rest)
+        if len(coords) > self.room:
+            raise torch.cuda.OutOfMemoryError("no room")
+        return answer
+
+
+def test_too_little_memory_halves_the_part(model: AdaptedSam) -> None:
+    chip = crowd(7)
+    script = Small(model, [chip.masks[0]])
+    found = judge(SilentReporter(), model, [chip], cache())
+    parts = [len(labels) for _, labels, _ in script.asked]
+    assert parts[:4] == [7, 4, 3, 4]  # and the part stays small
+    assert len(found.first_iou) == 7 and found.clicks.tolist() == [1] + [MAX_CLICKS] * 6
+    script.room = 0
+    with pytest.raises(TrainingError, match="one object at a time"):
+        judge(SilentReporter(), model, [chip], cache())

@@ -78,7 +78,7 @@ def job() -> TrainingJob:
         chips.append(TrainingChip(f"chip {n}", rgb, None, mask[None], (recorded,), target, "all"))
     prompts = rng.normal(size=(1, 32)).astype(np.float32)
     origin = ModelOrigin("small", None)
-    return TrainingJob(origin, 2, "atl_a", 0, {}, ("square",), prompts, tuple(chips), (), SHORT, None, 2**26, "cpu")
+    return TrainingJob(origin, "", 2, "atl_a", 0, {}, ("square",), prompts, tuple(chips), (), SHORT, None, 2**26, "cpu")
 
 
 def test_five_lakes_do_not_make_an_all_water_map(lakes_path: Path) -> None:
@@ -92,11 +92,11 @@ def test_five_lakes_do_not_make_an_all_water_map(lakes_path: Path) -> None:
     )
     with Scene.open(lakes_path) as scene:
         encoder = WindowEncoder(scene, base, embeddings, prefixes)
-        chips = build_chips(SilentReporter(), Labels(("water",), objects), scene, encoder, 20, config)
+        chips = build_chips(SilentReporter(), Labels(("water",), objects), scene, encoder, 20, config).chips
         lake = torch.from_numpy(rasterize(discs[0], windows[0]))
         prompts = base.exemplar(encoder.embedding(windows[0])[0], lake).numpy()[None]
         job = TrainingJob(
-            base.origin, base.adapt_from, "atl_a", 0, {}, ("water",), prompts, tuple(chips), (), config, None, 0, "cpu"
+            base.origin, "", base.adapt_from, "atl_a", 0, {}, ("water",), prompts, chips, (), config, None, 0, "cpu"
         )
         trained = train(SilentReporter(), base.branch_off(), job, prefixes)
         model = restore_model(base, "atl_a", trained.tensors, "round 1")

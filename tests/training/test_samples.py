@@ -13,12 +13,13 @@ from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
 from seglab.core.views import View
 from seglab.core.windows import Window
+from seglab.errors import JobCancelled
 from seglab.jobs import SilentReporter
 from seglab.models.spec import SPECS
 from seglab.training.job import RoundConfig
 from seglab.training.losses import IGNORE
 from seglab.training.plan import Labels, TrainingObject
-from seglab.training.samples import RING, build_chips, class_target, held_out_chips
+from seglab.training.samples import JUDGES, RING, build_chips, class_target, held_out_chips
 from tests.conftest import LAKES
 
 WINDOW = Window(0, 0, 224, 224)
@@ -130,18 +131,18 @@ def labels() -> Labels:
 
 
 def test_a_window_is_read_once_for_all_its_views(scene: CountingScene, labels: Labels) -> None:
-    chips = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig())
+    chips = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig()).chips
     assert len(scene.reads) == len(set(scene.reads)) == 2
     assert len(chips) == len({chip.key for chip in chips}) == 16
-    again = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig())
+    again = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig()).chips
     assert {chip.key for chip in again} == {chip.key for chip in chips}
-    plain = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig(augment=False))
+    plain = build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig(augment=False)).chips
     assert [chip.key for chip in plain] == [f"{w}{View()}" for w in scene.reads[-2:]]
 
 
 def test_in_every_view_labels_and_prompts_lie_on_their_object(scene: CountingScene, labels: Labels) -> None:
     replayed = 0
-    for chip in build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig()):
+    for chip in build_chips(SilentReporter(), labels, scene, Encoder(), 100, RoundConfig()).chips:
         red = chip.rgb[::2, ::2, 0]  # water is dark in it, however a view recolours
         assert chip.masks.shape[1:] == chip.class_target.shape == (112, 112) and len(chip.masks) == len(chip.prompts)
         for mask, prompts in zip(chip.masks, chip.prompts, strict=True):
@@ -160,10 +161,10 @@ def test_in_every_view_labels_and_prompts_lie_on_their_object(scene: CountingSce
 
 
 def test_an_object_is_prompted_for_wherever_it_is_whole(scene: CountingScene, labels: Labels) -> None:
-    chips = build_chips(SilentReporter(), labels, scene, Encoder(), 2, RoundConfig(augment=False))
+    chips = build_chips(SilentReporter(), labels, scene, Encoder(), 2, RoundConfig(augment=False)).chips
     assert sorted(len(chip.masks) for chip in chips) == [1, 1]
     both = Labels(("water",), (lake(0, Window(0, 0, 256, 256)), lake(1, Window(8, 8, 256, 256))))
-    chips = build_chips(SilentReporter(), both, scene, Encoder(), 2, RoundConfig(augment=False))
+    chips = build_chips(SilentReporter(), both, scene, Encoder(), 2, RoundConfig(augment=False)).chips
     assert sorted(len(chip.masks) for chip in chips) == [2, 2]
 
 
@@ -171,7 +172,7 @@ def test_held_out_objects_judge_once_and_only_on_held_out_ground(scene: Counting
     objects = (lake(0, Window(0, 0, 256, 256)), lake(1, Window(0, 8, 256, 256)))
     ground = shapely.box(0, 0, 128, 160)
     everything = (shapely.box(0, 0, 512, 384),)
-    chips = held_out_chips(Labels(("water",), objects, everything, (ground,)), scene, Encoder())
+    chips = held_out_chips(SilentReporter(), Labels(("water",), objects, everything, (ground,)), scene, Encoder())
     assert [len(chip.masks) for chip in chips] == [1, 1]
     assert [chip.key for chip in chips] == [f"{obj.window}{View()}" for obj in objects]
     assert len({chip.group for chip in chips}) == 1
@@ -181,3 +182,49 @@ def test_held_out_objects_judge_once_and_only_on_held_out_ground(scene: Counting
         outside = known & (held != 1)
         assert (chip.class_target[outside] == 1).all()
         assert (chip.class_target == 0).any() and (chip.class_target[-20:, -20:] == IGNORE).all()
+
+
+def test_what_a_round_is_shown_and_what_is_left_out(scene: CountingScene) -> None:
+    """In whole or in part: what a window shows of its neighbours is in the class map's target too."""
+    shown, neighbour, far = lake(0, Window(0, 0, 224, 224)), shapely.box(200, 200, 260, 260), lake(4, WINDOW)
+    beyond = TrainingObject(0, neighbour, Prompts(), Window(150, 150, 224, 224))
+    fenced = TrainingObject(0, shapely.box(400, 300, 420, 320), Prompts(), Window(288, 160, 224, 224))
+    fence = (shapely.box(390, 290, 430, 330) - shapely.box(395, 295, 425, 325),)
+    objects = (shown, beyond, fenced)
+    found = build_chips(
+        SilentReporter(), Labels(("water",), objects, excluded=fence), scene, Encoder(), 1, RoundConfig(augment=False)
+    )
+    assert len(found.chips) == 1 and found.left_out == 1
+    assert found.trained == (0, 1)
+    everywhere = Labels(("water",), (shown, far), excluded=(shapely.box(0, 0, 512, 384),))
+    nothing = build_chips(SilentReporter(), everywhere, scene, Encoder(), 9, RoundConfig())
+    assert (nothing.chips, nothing.left_out, nothing.trained) == ((), 2, ())
+
+
+def test_judges_are_few_and_come_from_every_place(scene: CountingScene) -> None:
+    """90 objects in one window, one in each of three others."""
+    crowd, others = Window(0, 0, 224, 224), [Window(c, r, 224, 224) for c, r in ((224, 0), (0, 150), (224, 150))]
+    objects = [
+        TrainingObject(0, shapely.box(c, r, c + 8, r + 8), Prompts(), crowd)
+        for c in range(0, 200, 20)
+        for r in range(0, 180, 20)
+    ]
+    objects += [TrainingObject(0, w.polygon.centroid.buffer(9), Prompts(), w) for w in others]
+    labels = Labels(("water",), tuple(objects), excluded=(shapely.box(0, 0, 512, 384),))
+    chips, again = (held_out_chips(SilentReporter(), labels, scene, Encoder()) for _ in range(2))
+    assert sorted(len(chip.masks) for chip in chips) == [1, 1, 1, JUDGES - 3]
+    for one, other in zip(chips, again, strict=True):
+        np.testing.assert_array_equal(one.masks, other.masks)
+    # all of what is known there is counted all the same
+    assert sum((chip.class_target == 1).sum() for chip in chips) > 90 * 4 * 4
+
+
+def test_reading_held_out_windows_can_be_cancelled(scene: CountingScene, labels: Labels) -> None:
+    class Stop(SilentReporter):
+        def update(self, *args: object, **values: object) -> None:
+            if scene.reads:
+                raise JobCancelled("stop")
+
+    with pytest.raises(JobCancelled):
+        held_out_chips(Stop(), labels, scene, Encoder())
+    assert len(scene.reads) == 1
