@@ -218,21 +218,19 @@ class _Lattice:
 
         Args:
             rng: of the order.
-            compact: take blocks that are near to one of them, and no more empty ones than chance says, instead of
-                blocks from everywhere.
+            compact: take blocks that are near to one of them, instead of blocks from everywhere.
         """
         if not self.touching:
             return frozenset()
         order = rng.permutation(np.array(sorted(self.touching)))
-        empty, share = rng.permutation(self.empty), 1.0
+        empty = rng.permutation(self.empty)
         if compact:
             start, stretch = order[0], np.array(STRETCHES[rng.integers(len(STRETCHES))])
             order, empty = (
                 found[np.argsort(np.abs((found - start) * stretch).max(1), kind="stable")] for found in (order, empty)
             )
-            share = rng.uniform()
         chosen = self._enough([(int(row), int(col)) for row, col in order])
-        count = max(0, min(round(share * (self.wanted - len(chosen))), MOST_EMPTY))
+        count = max(0, min(self.wanted - len(chosen), MOST_EMPTY))
         return frozenset([*chosen, *((int(row), int(col)) for row, col in empty[:count])]) if chosen else frozenset()
 
     def _enough(self, blocks: Iterable[Block]) -> list[Block]:

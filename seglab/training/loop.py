@@ -30,8 +30,6 @@ class Trained:
 
     tensors: dict[str, np.ndarray]
     """Trained values by parameter name."""
-    preview: dict[str, np.ndarray] | None
-    """Those of the preview (see train_preview); None where there was none."""
     losses: tuple[float, ...]
     """Loss of every step, mean over its chips."""
     fit_iou: float | None
@@ -64,7 +62,6 @@ def train(
     _check(job)
     started = time.monotonic()
     model.class_prompts = nn.Parameter(torch.from_numpy(np.array(job.class_prompts)).float().to(model.device))
-    preview = None
     if job.config.preview_steps and model.adapt_from < model.spec.depth:
         preview = train_preview(reporter, model, job.chips, prefixes, job.config)
         if on_preview is not None:
@@ -85,7 +82,6 @@ def train(
     last = course.ious[-max(1, len(course.ious) // 5) :]
     return Trained(
         {name: p.detach().cpu().numpy() for name, p in parameters.items()},
-        preview,
         course.losses,
         float(np.mean(last)) if last else None,
         time.monotonic() - started,

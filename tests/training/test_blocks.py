@@ -132,6 +132,14 @@ def test_at_every_scale_most_objects_stay_trainable(extent: int, mix: dict) -> N
             assert shown >= KEPT * training
 
 
+def test_coarse_windows_are_judged_in_several_places() -> None:
+    """Blocks as large as the coarse windows, scattered: one region would say less about the scene."""
+    for seed in range(5):
+        objects, windows = mixed(2700, MIXES["many coarse"][1], seed)
+        ground = choose_blocks((2700, 2700), SIDE, objects, windows, (), seed)
+        assert ground.convex_hull.area > 1.6 * ground.area
+
+
 def test_where_no_choice_keeps_enough_the_one_that_keeps_most_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "KEPT", 1.01)
     for seed in range(3):
