@@ -30,7 +30,7 @@ class Progress:
     unit: str = ""
     """What is counted: "step", "Mpx", "MB"."""
     rate: float | None = None
-    """Units per second since the start; None before the first unit."""
+    """Units per second since the work began; None before the first unit."""
     message: str = ""
     """What the job is doing now, for a person."""
     values: dict[str, float] = field(default_factory=dict)
@@ -165,6 +165,8 @@ class Job(Generic[T]):
     def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
         """Report progress (called by the job's own function)."""
         self.check()
+        if done <= 0:  # what is done to prepare does not count as slow work
+            self._started = time.monotonic()
         elapsed = time.monotonic() - self._started
         old = self.progress
         self.progress = replace(

@@ -99,3 +99,13 @@ def test_follow_shows_a_bar_until_the_end(capsys: pytest.CaptureFixture[str]) ->
     jobs.follow(job)
     assert job.result() == 7
     assert "bar" in capsys.readouterr().err
+
+
+def test_preparing_does_not_count_as_slow_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    job: jobs.Job[None] = jobs.Job("train", "step")
+    for time, done in ((20.0, 0), (40.0, 0), (41.0, 2), (42.0, 4)):
+        now[0] = time
+        job.update(done, 8)
+    assert job.progress.rate == pytest.approx(2) and job.progress.seconds_left == pytest.approx(2)

@@ -34,6 +34,13 @@ class Making:
     left_out: int
     """Objects that no window shows without showing held-out ground too."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the choice of objects."""
+        if not self.left_out:
+            return ()
+        return (f"{self.left_out} labelled objects lie too near to ground that is kept out to be trained on",)
+
 
 def plan_round(
     reporter: Reporter,
@@ -97,6 +104,7 @@ def card_of(
     return {
         **identity,
         **outcome_card(outcome, making.job.classes),
+        "notes": [*making.notes, *outcome.notes],
         "verdict": UNVALIDATED if validation is None else validation.message,
         "parent": parent,
         "labels": [o.id for o in making.trained],

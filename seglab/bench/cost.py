@@ -47,7 +47,7 @@ def run_cost(
     Returns:
         model, chip, full_size (px); steps: per kind seconds, seconds_per_mpx, peak_mb, and against "full" the factors
         `cheaper` (per megapixel) and `less_memory` (of a step); clicks: see `measure_clicks`, and the factors
-        click_faster, again_faster and again_faster_than_predictor.
+        click_faster, click_faster_than_equal, again_faster and again_faster_than_predictor.
 
     Raises:
         ModelNotFoundError: no model of that name.
@@ -109,6 +109,7 @@ def _factors(full: dict[str, float], ours: dict[str, float]) -> dict[str, float]
 def _factors_of_clicks(clicks: dict[str, float]) -> dict[str, float]:
     return clicks | {
         "click_faster": clicks["predictor"] / clicks["click"],
+        "click_faster_than_equal": clicks["equal"] / clicks["click"],
         "again_faster": clicks["anew"] / clicks["again"],
         "again_faster_than_predictor": clicks["predictor_anew"] / clicks["again"],
     }
@@ -134,6 +135,7 @@ def format_table(result: dict[str, Any]) -> str:
         "| interactive | seglab, ms | segment-anything, ms | faster |",
         "|---|---:|---:|---:|",
         _click_row("warm click to overlay bytes, against SamPredictor.predict and a PNG", clicks, "click", "predictor"),
+        _click_row("the same, against SamPredictor with an input as small as the chip", clicks, "click", "equal"),
         _click_row("visited window after a round, against encoding the chip anew", clicks, "again", "anew"),
         _click_row("the same, against SamPredictor.set_image", clicks, "again", "predictor_anew"),
     ]

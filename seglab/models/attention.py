@@ -107,13 +107,23 @@ def attend(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor, scale:
         parts = (t.split(QUERIES_AT_ONCE, dim=2) for t in (q, down, across))
         return torch.cat([_with_bias(part, k, v, d, a, scale) for part, d, a in zip(*parts, strict=True)], dim=2)
     if q.shape[2] <= FEW_TOKENS:
-        return _with_bias(q, k, v, down, across, scale)
+        attention = _in_steps if q.device.type == "cpu" else _with_bias
+        return attention(q, k, v, down, across, scale)
     return _with_channels(q, k, v, down, across, scale)
 
 
 def _with_bias(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor, scale: float) -> Tensor:
     bias = (down[..., :, None] + across[..., None, :]).flatten(-2)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), scale=scale)
+
+
+def _in_steps(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor, scale: float) -> Tensor:
+    """As `_with_bias`. No fused CPU kernel has a gradient for the bias, and what PyTorch does in its place also looks
+    for rows that are masked out, of which there are none here."""
+    bias = (down[..., :, None] + across[..., None, :]).flatten(-2)
+    queries, keys, values = (t.flatten(0, 1) for t in (q * scale, k, v))
+    scores = torch.baddbmm(bias.to(q.dtype).flatten(0, 1), queries, keys.transpose(1, 2))
+    return torch.bmm(scores.softmax(-1), values).unflatten(0, q.shape[:2])
 
 
 def _with_channels(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor, scale: float) -> Tensor:

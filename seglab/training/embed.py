@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from seglab.encoding.prefixes import stored_prefix
+from seglab.models.device import compute_suffix
 from seglab.models.sam import AdaptedSam, Prefix
 from seglab.store.cache import ArrayCache
 from seglab.training.job import TrainingChip
 
 
 def embed(model: AdaptedSam, prefixes: ArrayCache, chips: Sequence[TrainingChip]) -> Tensor:
-    """The embeddings of chips, with gradients for what the model trains.
+    """The embeddings of chips, as a session computes them.
 
     Args:
         model: runs its suffix, and its prefix for chips that are not in the cache.
@@ -25,8 +26,30 @@ def embed(model: AdaptedSam, prefixes: ArrayCache, chips: Sequence[TrainingChip]
     Returns:
         (I, D, h, w) on the model's device.
     """
-    found = [stored_prefix(model, prefixes, chip.key, chip.rgb, chip.extra) for chip in chips]
-    return model.encode_suffix(_joined(found).to(model.device, torch.float32))
+    return model.encode_suffix(_prefix(model, prefixes, chips).to(model.device, torch.float32))
+
+
+def embed_to_train(model: AdaptedSam, prefixes: ArrayCache, chips: Sequence[TrainingChip]) -> Tensor:
+    """The same with gradients for what the model trains: see `suffix_to_train`."""
+    return suffix_to_train(model, _prefix(model, prefixes, chips))
+
+
+def suffix_to_train(model: AdaptedSam, prefix: Prefix) -> Tensor:
+    """The embeddings of prefixes in the precision of training, which may be less than a session's.
+
+    Args:
+        model: runs its suffix.
+        prefix: of I images, as stored.
+
+    Returns:
+        (I, D, h, w) float32 on the model's device.
+    """
+    with compute_suffix(model.device, model.spec.width):
+        return model.encode_suffix(prefix.to(model.device, torch.float32)).float()
+
+
+def _prefix(model: AdaptedSam, prefixes: ArrayCache, chips: Sequence[TrainingChip]) -> Prefix:
+    return _joined([stored_prefix(model, prefixes, chip.key, chip.rgb, chip.extra) for chip in chips])
 
 
 def _joined(prefixes: Sequence[Prefix]) -> Prefix:

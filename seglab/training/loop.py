@@ -16,7 +16,7 @@ from seglab.jobs import Reporter
 from seglab.models.adapters.registry import new_adapter
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
-from seglab.training.embed import embed
+from seglab.training.embed import embed_to_train
 from seglab.training.job import TrainingChip, TrainingJob
 from seglab.training.losses import PixelLoss
 from seglab.training.optimise import Optimiser
@@ -73,7 +73,7 @@ def train(
     model.freeze_base()
 
     def loss_of(drawn: Sequence[TrainingChip], rng: np.random.Generator) -> tuple[Tensor, list[float]]:
-        return batch_loss(model, embed(model, prefixes, drawn), drawn, job.config, rng)
+        return batch_loss(model, embed_to_train(model, prefixes, drawn), drawn, job.config, rng)
 
     parameters = model.trained_parameters()
     optimiser = Optimiser(reporter, list(parameters.values()), loss_of, job.config, model.device)

@@ -15,7 +15,7 @@ MEASURED: dict[str, dict[str, float]] = {
     "late": {"seconds": 0.5, "peak_mb": 600.0},
     "last": {"seconds": 0.25, "peak_mb": 300.0},
     "neck": {"seconds": 0.125, "peak_mb": 150.0},
-    "clicks": {"click": 0.02, "predictor": 0.2, "again": 0.1, "anew": 0.5, "predictor_anew": 3.0},
+    "clicks": {"click": 0.02, "predictor": 0.2, "equal": 0.08, "again": 0.1, "anew": 0.5, "predictor_anew": 3.0},
 }
 
 
@@ -41,6 +41,7 @@ def test_cost_is_per_megapixel_and_memory_is_of_a_step(asked: list[dict[str, Any
     assert late["cheaper"] == pytest.approx((8.0 / 1.048576) / (0.5 / 0.200704))
     assert result["steps"]["last"]["less_memory"] == pytest.approx(30.0)
     assert result["clicks"]["click_faster"] == pytest.approx(10.0)
+    assert result["clicks"]["click_faster_than_equal"] == pytest.approx(4.0)
     assert result["clicks"]["again_faster"] == pytest.approx(5.0)
 
 
@@ -51,7 +52,14 @@ def test_measurements_take_turns(asked: list[dict[str, Any]]) -> None:
 
 def test_the_table_names_every_step_and_its_factors(asked: list[dict[str, Any]]) -> None:
     table = cost.format_table(cost.run_cost("vit_b", repeats=1))
-    for words in ("| full | 1024 |", "| late | 448 |", "30.0x", "| 20.0 | 200.0 | 10.0x |", "| 100.0 | 500.0 | 5.0x |"):
+    for words in (
+        "| full | 1024 |",
+        "| late | 448 |",
+        "30.0x",
+        "| 20.0 | 200.0 | 10.0x |",
+        "| 80.0 | 4.0x |",
+        "| 100.0 | 500.0 | 5.0x |",
+    ):
         assert words in table
 
 
@@ -94,5 +102,5 @@ def test_a_step_trains_what_it_says(kind: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_clicks_are_measured_on_both_sides() -> None:
     found = cost_worker.measure_clicks("tiny", 112, 1)
-    assert set(found) == {"click", "predictor", "again", "anew", "predictor_anew"}
+    assert set(found) == {"click", "predictor", "equal", "again", "anew", "predictor_anew"}
     assert all(seconds > 0 for seconds in found.values())
