@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seglab.models.hashing import tensor_states
 from seglab.models.sam import AdaptedSam
 
 FORMAT = 1
@@ -38,7 +39,7 @@ class _Hashed:
 
     def is_of(self, shape: tuple[object, ...], tensors: tuple[Tensor, ...]) -> bool:
         same = len(tensors) == len(self.tensors) and all(a is b for a, b in zip(tensors, self.tensors, strict=True))
-        return same and shape == self.shape and None not in self.states and self.states == _states(tensors)
+        return same and shape == self.shape and None not in self.states and self.states == tensor_states(tensors)
 
 
 _known: weakref.WeakKeyDictionary[AdaptedSam, dict[str, _Hashed]] = weakref.WeakKeyDictionary()
@@ -88,16 +89,11 @@ def _remembered(
     with _lock:
         known = _known.get(model, {}).get(name)
     if known is None or not known.is_of(shape, tensors):
-        states = _states(tensors)  # before hashing: a write meanwhile is found the next time
+        states = tensor_states(tensors)  # before hashing: a write meanwhile is found the next time
         known = _Hashed(shape, tensors, states, hashed())
         with _lock:
             _known.setdefault(model, {})[name] = known
     return f"{FORMAT}-{known.hash}-{_machine(model.device)}-{_code()}"
-
-
-def _states(tensors: tuple[Tensor, ...]) -> tuple[tuple[int, int] | None, ...]:
-    """Per tensor, what differs after a counted change; None where PyTorch does not count."""
-    return tuple(None if t.is_inference() else (t.data_ptr(), t._version) for t in tensors)
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -34,6 +34,11 @@ def tensor_hash(tensors: Mapping[str, Tensor], shape: str = "") -> str:
     for name in sorted(tensors):
         digest.update(f"{name}={_digest(tensors[name])};".encode())
     return digest.hexdigest()
+
+
+def tensor_states(tensors: Iterable[Tensor]) -> tuple[tuple[int, int] | None, ...]:
+    """Per tensor, what differs after a change that PyTorch counts; None where it does not count."""
+    return tuple(None if t.is_inference() else (t.data_ptr(), t._version) for t in tensors)
 
 
 def _digest(tensor: Tensor) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
@@ -358,8 +358,15 @@ def _hash(module: nn.Module, spec: SamSpec | None = None) -> str:
 
 
 def _shape(spec: SamSpec) -> str:
-    """What weights alone do not tell: heads, windows, which blocks see the whole input."""
-    return repr(replace(spec, name=""))
+    """What weights alone do not tell: heads, windows, which blocks see the whole input.
+
+    Fields at their defaults are left out: a new one does not part older rounds from their model.
+    """
+    said = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name != "name"}
+    return repr(sorted((name, value) for name, value in said.items() if value != _DEFAULTS.get(name)))
+
+
+_DEFAULTS = {field.name: field.default for field in fields(SamSpec)}
 
 
 def count_parameters(parameters: Iterable[nn.Parameter]) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seglab.models.decoder import PreparedImage
+from seglab.models.hashing import tensor_states
 from seglab.models.sam import AdaptedSam
 
 
@@ -43,7 +44,7 @@ class WarmImage:
         """
         held, weights = self._held, _weights(model)
         if held is None or not _is_of(held, model, weights, embedding):
-            states = _states(weights)  # before use: a write meanwhile is found the next time
+            states = tensor_states(weights)  # before use: a write meanwhile is found the next time
             # A copy: the caller may write to its own.
             held = self._held = _Held(weakref.ref(model), weights, states, model.prepare(embedding.clone()))
         return held.prepared
@@ -54,11 +55,6 @@ def _weights(model: AdaptedSam) -> tuple[Tensor, ...]:
     return tuple(chain.from_iterable(chain(part.parameters(), part.buffers()) for part in parts))
 
 
-def _states(weights: tuple[Tensor, ...]) -> tuple[tuple[int, int] | None, ...]:
-    """Per tensor, what differs after a counted change; None where PyTorch does not count."""
-    return tuple(None if t.is_inference() else (t.data_ptr(), t._version) for t in weights)
-
-
 def _is_of(held: _Held, model: AdaptedSam, weights: tuple[Tensor, ...], embedding: Tensor) -> bool:
     known = held.prepared.embedding
     return (
@@ -66,7 +62,7 @@ def _is_of(held: _Held, model: AdaptedSam, weights: tuple[Tensor, ...], embeddin
         and len(weights) == len(held.weights)
         and all(a is b for a, b in zip(weights, held.weights, strict=True))
         and None not in held.states
-        and held.states == _states(weights)
+        and held.states == tensor_states(weights)
         and (known.device, known.dtype, known.shape) == (embedding.device, embedding.dtype, embedding.shape)
         and torch.equal(known, embedding)
     )
