@@ -159,7 +159,7 @@ def test_a_step_in_parts_is_the_same_step(base: AdaptedSam, cache: ArrayCache, j
 
     def loss(drawn: Sequence[TrainingChip], rng: np.random.Generator) -> Tensor:
         with torch.no_grad():
-            return batch_loss(model, loop.embed(model, cache, drawn), drawn, config, rng)[0]
+            return batch_loss(model, loop.embed_to_train(model, cache, drawn), drawn, config, rng)[0]
 
     whole = loss(chips, np.random.default_rng(0))
     rng = np.random.default_rng(0)
@@ -170,7 +170,7 @@ def test_a_step_in_parts_is_the_same_step(base: AdaptedSam, cache: ArrayCache, j
 def test_too_little_memory_halves_the_batch_and_says_so(
     base: AdaptedSam, cache: ArrayCache, job: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed, sizes = loop.embed, []
+    embed, sizes = loop.embed_to_train, []
 
     def cramped(model: AdaptedSam, prefixes: ArrayCache, chips: Sequence[TrainingChip]) -> Tensor:
         sizes.append(len(chips))
@@ -178,7 +178,7 @@ def test_too_little_memory_halves_the_batch_and_says_so(
             raise torch.cuda.OutOfMemoryError("no room")
         return embed(model, prefixes, chips)
 
-    monkeypatch.setattr(loop, "embed", cramped)
+    monkeypatch.setattr(loop, "embed_to_train", cramped)
     config = replace(SHORT, batch=5, preview_steps=0, steps=2)
     trained = train(SilentReporter(), base.branch_off(), replace(job, config=config), cache)
     assert sizes == [5, 3, 2, 2, 1, 2, 2, 1]
@@ -192,7 +192,7 @@ def test_no_memory_at_all_is_said(
     def full(*_: object) -> Tensor:
         raise torch.cuda.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(loop, "embed", full)
+    monkeypatch.setattr(loop, "embed_to_train", full)
     with pytest.raises(TrainingError, match=r"too little memory .* device='cpu'"):
         train(SilentReporter(), base.branch_off(), replace(job, config=RoundConfig(steps=2)), cache)
 
