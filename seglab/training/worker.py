@@ -84,11 +84,11 @@ def _be_modest() -> None:
         os.nice(NICENESS)
     with suppress(OSError):  # only Linux has it, and a sandbox may refuse
         Path("/proc/self/oom_score_adj").write_text(str(OUT_OF_MEMORY_SCORE))
-    # Niceness is enough where processes compete for cores. A container's quota is another matter: once it is spent,
-    # all of the container stands still, clicks too, so there one core's worth is left to the kernel.
+    # One core's worth is left to the kernel. Niceness alone is not enough: threads that wait for one that a click has
+    # put aside keep their cores busy, and a container whose quota is spent stands still as a whole, clicks too.
     quota = cores_allowed()
-    if quota is not None and quota < (os.cpu_count() or 1):
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(quota) - 1)))
+    cores = os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cores if quota is None else min(quota, cores)) - 1)))
 
 
 def cores_allowed(root: Path = CGROUPS) -> float | None:
