@@ -31,7 +31,9 @@ QUERIES_AT_ONCE = 512
 
 FEW_TOKENS = 1024
 """Up to here a gradient goes through a plain bias, beyond through extra channels. Measured on CPU, ViT-B: at 28 x 28
-tokens the bias needs 0.66 of the channels' time; at 64 x 64 the channels need 0.6 of the time, and 0.4 GB, not 2.4."""
+tokens the bias needs 0.66 of the channels' time; at 64 x 64 the channels need 0.6 of the time, and 0.4 GB, not 2.4. On a GPU
+channels always win: they need no bias in memory, and the fastest kernels take none (forward and backward of 64 x 28 x 28
+tokens in bf16 on an H200: 2.4 ms, with a bias 5.9 ms)."""
 
 
 def run_block(block: Block, tokens: Tensor, index: int = 0, adapter: Adapter | None = None) -> Tensor:
@@ -102,6 +104,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor, scale:
     Returns:
         (B, heads, N, c).
     """
+    if q.is_cuda:
+        return _with_channels(q, k, v, down, across, scale)
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, down, across))
     if not trains:
         parts = (t.split(QUERIES_AT_ONCE, dim=2) for t in (q, down, across))

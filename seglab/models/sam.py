@@ -7,7 +7,7 @@ split at block k so that the activations before k can be cached, and one decoder
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 
 import torch
@@ -49,6 +49,7 @@ class AdaptedSam(nn.Module):
         adapt_from: k, the first block that is not part of the frozen prefix.
         class_prompts: (C, prompt_dim), one sparse prompt embedding per class.
         origin: how another process loads the same base; None for a model that was not loaded by name.
+        run_block: what runs a block of the encoder; may be replaced by a compiled one.
     """
 
     def __init__(self, spec: SamSpec, adapt_from: int | None = None, extra_bands: int = 0) -> None:
@@ -60,6 +61,7 @@ class AdaptedSam(nn.Module):
         self.adapt_from = spec.depth if adapt_from is None else adapt_from
         self.class_prompts = nn.Parameter(torch.zeros(0, spec.prompt_dim))
         self.origin: ModelOrigin | None = None
+        self.run_block: Callable[..., Tensor] = run_block
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +86,7 @@ class AdaptedSam(nn.Module):
         patches = encoder.patch_embed(image)
         tokens = patches if encoder.pos_embed is None else patches + encoder.pos_embed
         for block in encoder.blocks[: self.adapt_from]:
-            tokens = run_block(block, tokens)
+            tokens = self.run_block(block, tokens)
         return Prefix(tokens, patches, high_pass(image), extra)
 
     def encode_suffix(self, prefix: Prefix) -> Tensor:
@@ -102,7 +104,7 @@ class AdaptedSam(nn.Module):
         for i in range(self.adapt_from, self.spec.depth):
             if adapter is not None:
                 tokens = adapter.before_block(i, tokens, branch)
-            tokens = run_block(encoder.blocks[i], tokens, i, adapter)
+            tokens = self.run_block(encoder.blocks[i], tokens, i, adapter)
         embedding = encoder.neck(tokens.permute(0, 3, 1, 2))
         return embedding if adapter is None else adapter.after_neck(embedding)
 
@@ -215,16 +217,17 @@ class AdaptedSam(nn.Module):
         labels: Tensor,
         masks: Tensor | None = None,
         image_index: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Three candidate masks per prompt: see `embed_points` and `decode_tokens` for the arguments.
 
         Returns:
             logits (B, 3, 4h, 4w), predicted IoU (B, 3).
         """
-        masked, content = None, embedding.embedding if isinstance(embedding, PreparedImage) else embedding
+        content = embedding.embedding if isinstance(embedding, PreparedImage) else embedding
         if masks is None and self.spec.box_as_mask:
-            masked = (labels == BOX_TOP_LEFT).any(dim=1)
-            masks = self._filled_boxes(coords, labels, content.shape[-2:]) if masked.any() else None
+            masks, masked = self.filled_boxes(coords, labels, content.shape[-2:])
+            masks = masks if masked.any() else None
         sparse = self.embed_points(coords, labels)
         if self.spec.click_content:
             sparse = torch.cat([sparse, self._content(content, coords, labels, image_index)], dim=1)
@@ -246,8 +249,13 @@ class AdaptedSam(nn.Module):
         is_click = (labels == POSITIVE) | (labels == NEGATIVE)
         return torch.where(is_click, found, encoder.not_a_point_embed.weight)
 
-    def _filled_boxes(self, coords: Tensor, labels: Tensor, grid: tuple[int, int]) -> Tensor:
-        """(B, 1, 4h, 4w) logits: positive inside each prompt's box; what stands where there is no box is not used."""
+    def filled_boxes(self, coords: Tensor, labels: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Boxes as masks, for the embedding's grid (h, w).
+
+        Returns:
+            (B, 1, 4h, 4w) logits, positive inside each prompt's box, and (B,) bool, which prompts have a box: what
+            stands in the others is not to be used.
+        """
         step = self.spec.patch / 4
         rows = (torch.arange(4 * grid[0], device=coords.device) + 0.5) * step
         cols = (torch.arange(4 * grid[1], device=coords.device) + 0.5) * step
@@ -256,7 +264,7 @@ class AdaptedSam(nn.Module):
         across = (cols >= left_top[:, 0]) & (cols <= right_bottom[:, 0])
         down = (rows >= left_top[:, 1]) & (rows <= right_bottom[:, 1])
         inside = down[:, None, :, None] & across[:, None, None, :]
-        return torch.where(inside, BOX_LOGIT, -BOX_LOGIT)
+        return torch.where(inside, BOX_LOGIT, -BOX_LOGIT), (labels == BOX_TOP_LEFT).any(dim=1)
 
     def decode_classes(self, embedding: Tensor, prompts: Tensor | None = None) -> Tensor:
         """Logits of every class against the background, whose logit is 0.

@@ -68,7 +68,7 @@ class ModelOrigin:
 
 
 _TINY = SamSpec(
-    "tiny", 224, 8, 192, 6, 6, (2, 5),
+    "tiny", 224, 8, 256, 8, 8, (3, 7),
     attention_window=14, prompt_dim=128, decoder_mlp=512,
     absolute_position=False, box_as_mask=True, click_content=True,
 )  # fmt: skip

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from seglab.errors import PretrainError
 
 
 @dataclass(frozen=True)
-class PoolPlan:
-    """How many crops are prepared; see samples.build_pool."""
-
-    size: int = 112
-    scenes: int = 2200
-    per_scene: int = 4
-    real_per_dataset: int = 600
-    seed: int = 1
-
-
-@dataclass(frozen=True)
 class Phase:
-    """One part of the run, with its own crop size and losses."""
+    """One part of the run, with its own windows and losses."""
 
-    until: float
+    until: float = 1.0
     """It ends at this share of the wall-clock budget."""
-    pool: str
-    """A key of Config.pools."""
-    images: int = 4
-    """Crops per step and process, even."""
+    size: int = 224
+    """Side of the windows, pixels: the model's input, or less for quick steps on a CPU."""
+    images: int = 64
+    """Windows per step and process, even."""
     objects: int = 8
-    """Prompted objects per crop."""
-    rounds: int = 2
-    """Prompts per object: the first and corrections; 0 trains the encoder and class prompts alone."""
-    dense_weight: float = 0.5
+    """Prompted objects per window."""
+    rounds: int = 3
+    """Rounds of prompts that are learned from."""
+    deepest: int = 6
+    """Half of the steps start after up to this many corrections."""
+    dense_weight: float = 0.3
     real_share: float = 0.5
-    """Share of crops that are real imagery."""
-    other: str = ""
-    """A second pool that some steps draw from: another key of Config.pools, or empty."""
-    other_share: float = 0.0
-    """Share of such steps."""
-    other_images: int = 2
-    """Crops per such step."""
+    """Share of windows on real imagery."""
+    loose: float = 1.0
+    """Share of windows that are turned, shifted and scaled freely; the others are laid as in use. Colours likewise."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +38,37 @@ class Config:
 
     model: str = "tiny"
     seed: int = 0
-    minutes: float = 85.0
+    minutes: float = 60.0
     """Wall-clock budget, minutes; the learning rate's schedule follows it."""
-    learning_rate: float = 8e-4
-    warmup: int = 100
+    learning_rate: float = 1e-3
+    warmup: int = 200
     """Steps."""
+    cooldown: float = 0.25
+    """Share of the budget, at its end, in which the learning rate falls linearly to a hundredth."""
     weight_decay: float = 0.05
-    ema: float = 0.998
+    ema: float = 0.999
     """Decay of the averaged weights per step."""
-    boxes: float = 0.4
-    """Share of boxes among first prompts in mixed steps (six of ten)."""
+    boxes: float = 0.3
+    """Share of boxes among first prompts."""
+    classes: float = 0.1
+    """Share of prompts that mean all of a class, in steps that start after corrections."""
     exemplars: int = 2
-    """Class prompts per crop."""
+    """Class prompts per window."""
     half: bool = True
-    """Encode in bfloat16."""
+    """Encode and decode in bfloat16."""
+    compiled: bool = False
+    """Fuse the network with torch.compile."""
+    scenes: int = 1024
+    """Procedural scenes that are there at a time."""
+    scene_size: int = 384
+    """Their rows and columns, pixels."""
+    workers: int = 0
+    """Processes that make new scenes all the time; with 0, the same scenes serve the whole run, which repeats."""
     export_minutes: float = 10.0
     """Weights, figures and a checkpoint are written this often."""
     leave_out: tuple[str, ...] = ()
     """Datasets that are not trained on (to test on ground and kinds never seen)."""
-    pools: dict[str, PoolPlan] = field(default_factory=lambda: {"small": PoolPlan()})
-    phases: tuple[Phase, ...] = (Phase(1.0, "small"),)
+    phases: tuple[Phase, ...] = (Phase(),)
 
     def to_json(self) -> dict[str, object]:
         """Plain values, for cards and checkpoints."""
@@ -94,12 +92,10 @@ def parse_config(raw: dict) -> Config:
     """A Config from plain values.
 
     Raises:
-        PretrainError: a key is no setting, or a phase names a pool that is not there.
+        PretrainError: a key is no setting, or there is no phase.
     """
     try:
         raw = dict(raw)
-        if "pools" in raw:
-            raw["pools"] = {name: PoolPlan(**plan) for name, plan in raw["pools"].items()}
         if "phases" in raw:
             raw["phases"] = tuple(Phase(**phase) for phase in raw["phases"])
         if "leave_out" in raw:
@@ -108,8 +104,6 @@ def parse_config(raw: dict) -> Config:
     except TypeError as error:
         known = sorted(f.name for f in fields(Config))
         raise PretrainError(f"the configuration has a wrong key ({error}); settings are {known}") from error
-    named = {phase.pool for phase in config.phases} | {phase.other for phase in config.phases if phase.other}
-    missing = named - set(config.pools)
-    if missing:
-        raise PretrainError(f"phases name pools that are not there: {sorted(missing)}; add them under 'pools'")
+    if not config.phases or any(phase.images % 2 for phase in config.phases):
+        raise PretrainError("a run needs at least one phase, each with an even number of 'images'")
     return config

@@ -20,8 +20,11 @@ from seglab.evaluation.clicks import Answers, follow_clicks, model_method
 from seglab.models.registry import load_model
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import PAD, POSITIVE
-from seglab.pretrain.samples import procedural_crops
-from seglab.pretrain.scenes import CLASSES
+from seglab.pretrain.bank import Bank
+from seglab.pretrain.ground import procedural_ground
+from seglab.pretrain.scenes import CLASSES, UNKNOWN
+from seglab.pretrain.targets import MAX_SHARE
+from seglab.pretrain.windows import look, plain_windows
 
 SEED = 98_000_000
 """Of the first scene: far from those of training and of validation."""
@@ -91,23 +94,41 @@ def draw(failures: Sequence[Failure], columns: int = COLUMNS) -> np.ndarray:
 
 
 def _scene(model: AdaptedSam, seed: int) -> Iterator[Failure]:
-    for crop in procedural_crops(seed, model.spec.image_size, 1):
-        masks = np.array([mask for mask in crop.masks if _is_plain(mask)])
-        kinds = [CLASSES[kind] for kind, mask in zip(crop.classes, crop.masks, strict=True) if _is_plain(mask)]
-        if not kinds:
-            continue
-        with torch.inference_mode():
-            answers = _Kept(model_method(model)(crop.rgb))
-            *_, ious = follow_clicks(answers, masks, CLICKS)
-        for i, kind in enumerate(kinds):
-            points = zip(answers.coords[i], answers.labels[i], strict=True)
-            clicks = tuple((float(c), float(r), bool(k == POSITIVE)) for (c, r), k in points if k != PAD)
-            yield Failure(kind, ious[i], crop.rgb, masks[i], answers.masks[i], clicks)
+    rgb, objects, kind_of = _window(seed, model.spec.image_size)
+    found = [(kind_of[number], objects == number) for number in np.unique(objects[objects > 0])]
+    found = [(CLASSES[kind], mask) for kind, mask in found if kind != UNKNOWN and _is_plain(mask)]
+    if not found:
+        return
+    kinds, masks = [kind for kind, _ in found], np.stack([mask for _, mask in found])
+    with torch.inference_mode():
+        answers = _Kept(model_method(model)(rgb))
+        *_, ious = follow_clicks(answers, masks, CLICKS)
+    for i, kind in enumerate(kinds):
+        points = zip(answers.coords[i], answers.labels[i], strict=True)
+        clicks = tuple((float(c), float(r), bool(k == POSITIVE)) for (c, r), k in points if k != PAD)
+        yield Failure(kind, ious[i], rgb, masks[i], answers.masks[i], clicks)
+
+
+def _window(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, dict[int, int]]:
+    """A window around some part of a scene, as a session opens it.
+
+    Returns:
+        (size, size, 3) uint8, (size, size) object numbers with 0 for none, and the class of each object.
+    """
+    ground = procedural_ground(seed, max(384, 2 * size))
+    table, bank = ground.table, Bank([ground])
+    large = np.flatnonzero(table.area >= SMALLEST)
+    # A scene without anything large gives its corner.
+    part = int(np.random.default_rng(seed).choice(large)) if len(large) else 0
+    view = look(bank, plain_windows(bank, torch.tensor([0]), torch.tensor([part]), size), size)
+    kind_of = dict(zip(table.object_of.tolist(), table.class_of.tolist(), strict=True))
+    return view.rgb[0].round().byte().numpy(), table.object_of[view.parts[0].numpy()], kind_of
 
 
 def _is_plain(mask: np.ndarray) -> bool:
     """Large enough, and in one piece: what is left of an object under others is not what anyone means."""
-    return np.count_nonzero(mask) >= SMALLEST and cv2.connectedComponents(mask.astype(np.uint8))[0] == 2
+    in_one_piece = cv2.connectedComponents(mask.astype(np.uint8))[0] == 2
+    return in_one_piece and SMALLEST <= np.count_nonzero(mask) <= MAX_SHARE * mask.size
 
 
 def _tile(failure: Failure) -> np.ndarray:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seglab.models.spec import NEGATIVE, POSITIVE
+from seglab.pretrain.ground import MAX_PARTS
 from seglab.pretrain.scenes import UNKNOWN
 from seglab.training.losses import soft_dice
 
@@ -54,14 +55,14 @@ def candidates_loss(logits: Tensor, predicted_iou: Tensor, target: Tensor) -> tu
         target: (B, h, w) in 0..1.
 
     Returns:
-        loss (scalar) and true IoU (B, 3).
+        loss (B,) and true IoU (B, 3).
     """
     each = mask_loss(logits, target)
     loss = 0.85 * each.min(dim=1).values + 0.15 * each.mean(dim=1)
     iou = mask_iou(logits.detach(), target)
     # The candidate that is shown is the one with the highest predicted IoU: their order counts, not only the value.
-    order = functional.cross_entropy(predicted_iou / SHARP, (iou / SHARP).softmax(dim=1))
-    return loss.mean() + 4 * functional.mse_loss(predicted_iou, iou) + 0.5 * order, iou
+    order = functional.cross_entropy(predicted_iou / SHARP, (iou / SHARP).softmax(dim=1), reduction="none")
+    return loss + 4 * (predicted_iou - iou).square().mean(dim=1) + 0.5 * order, iou
 
 
 def click_loss(at_clicks: Tensor, labels: Tensor) -> Tensor:
@@ -70,25 +71,28 @@ def click_loss(at_clicks: Tensor, labels: Tensor) -> Tensor:
     Args:
         at_clicks: (B, M, N) mask logits where the prompts lie.
         labels: (B, N): only POSITIVE and NEGATIVE count.
+
+    Returns:
+        (B,), the mean over an object's clicks; 0 for one that has none.
     """
     sign = (labels == POSITIVE).float() - (labels == NEGATIVE).float()
     wrong = functional.softplus(-at_clicks * sign[:, None]) * sign.abs()[:, None]
-    return wrong.sum() / (sign.abs().sum() * at_clicks.shape[1]).clamp(min=1)
+    return wrong.sum((1, 2)) / (sign.abs().sum(1) * at_clicks.shape[1]).clamp(min=1)
 
 
 def dense_loss(pairs: Tensor, classes: Tensor, cells: Tensor, semantic: Tensor) -> Tensor:
-    """Tokens of one object lie together, others apart; and every token knows its class.
+    """Tokens of one part lie together, others apart; and every token knows its class.
 
     Args:
-        pairs: (B, n, n) logits that two tokens share an object.
+        pairs: (B, n, n) logits that two tokens share a part.
         classes: (B, C, h, w) logits.
-        cells: (B, h, w) uint8 object of each token, 255 unknown.
+        cells: (B, h, w) int64 part of each token: see targets.token_cells.
         semantic: (B, S, S) uint8.
     """
-    ids = cells.flatten(1).long()
+    ids = cells.flatten(1)
     same = (ids[:, :, None] == ids[:, None, :]).float()
-    usable = (ids != 255).float()
-    # Two tokens without an object may or may not be alike: no signal there.
+    usable = (ids != MAX_PARTS).float()
+    # Two tokens without a part may or may not be alike: no signal there.
     both = usable[:, :, None] * usable[:, None, :] * (1 - ((ids == 0)[:, :, None] & (ids == 0)[:, None, :]).float())
     positive, negative = same * both, (1 - same) * both
     entropy = functional.binary_cross_entropy_with_logits(pairs, same, reduction="none")
@@ -96,6 +100,6 @@ def dense_loss(pairs: Tensor, classes: Tensor, cells: Tensor, semantic: Tensor) 
     push = (entropy * negative).sum() / negative.sum().clamp(min=1)
     step = semantic.shape[-1] // classes.shape[-1]
     middle = semantic[:, step // 2 :: step, step // 2 :: step].long()
-    middle = torch.where(middle == UNKNOWN, torch.full_like(middle, -100), middle)
-    kind = functional.cross_entropy(classes, middle) if (middle >= 0).any() else classes.sum() * 0
-    return pull + push + 0.5 * kind
+    known = middle != UNKNOWN
+    kind = functional.cross_entropy(classes, torch.where(known, middle, 0), reduction="none") * known
+    return pull + push + 0.5 * kind.sum() / known.sum().clamp(min=1)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from segment_anything.modeling import image_encoder
 from torch import Tensor, nn
 
+from seglab.models.attention import image_encoder
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import SamSpec
 from seglab.pretrain.scenes import CLASSES
@@ -34,10 +34,12 @@ class CropSam(AdaptedSam):
     def place(self, crop: int, rng: np.random.Generator) -> None:
         """Put crops of `crop` pixels at a random token of the input."""
         room = self.spec.grid - crop // self.spec.patch
-        self.corner = (int(rng.integers(room + 1)), int(rng.integers(room + 1)))
+        self.corner = (int(rng.integers(room + 1)), int(rng.integers(room + 1))) if room else (0, 0)
 
     def embed_points(self, coords: Tensor, labels: Tensor) -> Tensor:
         """As in AdaptedSam, coords in crop pixels."""
+        if self.corner == (0, 0):
+            return super().embed_points(coords, labels)
         shift = torch.tensor(self.corner, device=coords.device, dtype=coords.dtype) * self.spec.patch
         return super().embed_points(coords + shift, labels)
 
@@ -49,6 +51,8 @@ class CropSam(AdaptedSam):
 
     def encode(self, image: Tensor, extra: Tensor | None = None) -> Tensor:
         """As in AdaptedSam, for crops of any size up to the input's."""
+        if image.shape[-1] == self.spec.image_size:
+            return super().encode(image, extra)
         with true_distances():
             return super().encode(image, extra)
 

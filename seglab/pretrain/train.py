@@ -1,15 +1,14 @@
-"""The pretraining loop: wall-clock budget, averaged weights, exact resume, one process or several."""
+"""The pretraining loop: wall-clock budget, averaged weights, resume, one process or several."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,30 +16,36 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
-from seglab.errors import PretrainError
-from seglab.evaluation.clicks import model_method
+from seglab.errors import CheckpointError, PretrainError
+from seglab.models.checkpoint import load_weights
 from seglab.models.device import choose_device
 from seglab.models.spec import SPECS
-from seglab.pretrain.batches import Sampler
+from seglab.pretrain.bank import Bank
 from seglab.pretrain.calibrate import calibrate
+from seglab.pretrain.colours import recolour
 from seglab.pretrain.config import Config, Phase, load_config
-from seglab.pretrain.evaluate import evaluate, pool_cases
+from seglab.pretrain.evaluate import evaluate, fixed_windows
 from seglab.pretrain.export import export_weights
+from seglab.pretrain.feed import SceneFeed
+from seglab.pretrain.ground import load_ground, procedural_ground
 from seglab.pretrain.network import CropSam, DenseHead, start
-from seglab.pretrain.samples import Pool, build_pool, load_pool
-from seglab.pretrain.step import StepPlan, train_step
+from seglab.pretrain.step import Network, StepPlan, plan_rounds, train_step
+from seglab.pretrain.targets import choose_exemplars, choose_objects
+from seglab.pretrain.windows import View, Windows, draw_parts, look, loose_windows, plain_windows
 
 log = logging.getLogger(__name__)
-# Validation pools are small and fixed: scenes with seeds far from the training ones, and the held-out ground.
-VALIDATION = {"scenes": 20, "per_scene": 4, "real_per_dataset": 40, "seed": 99_000_000}
-VALIDATION_CROPS = 6
-"""Crops per dataset in the figures taken during a run."""
-VALIDATION_OBJECTS = 3
-"""Objects per crop, likewise."""
-CALIBRATION_CROPS, CALIBRATION_OBJECTS = 20, 2
-"""Training crops per dataset, and objects per crop, that the predicted IoU is calibrated on."""
+VALIDATION_SCENES, VALIDATION_SEED = 16, 99_000_000
+"""Procedural scenes that figures are taken on, and the seed of the first, far from those of training."""
+VALIDATION_PARTS = 48
+"""Objects per dataset in the figures taken during a run."""
+CALIBRATION_PARTS = 64
+"""Training objects per dataset that the predicted IoU is calibrated on."""
+TAKEN = 8
+"""New scenes that are taken in per step, at most."""
+LOGGED = 50
+"""Steps between lines of the log."""
 
 
 @dataclass(frozen=True)
@@ -52,55 +57,46 @@ class Progress:
     """Seconds of the budget used, earlier sittings included."""
     budget: float
     """Seconds."""
-    values: dict[str, float]
 
 
 class Trainer:
     """One run and all its state; `save` and `load` carry it over to another sitting."""
 
-    def __init__(
-        self,
-        config: Config,
-        out: Path,
-        device: str | None = None,
-        data: str | None = None,
-        pools: Path | None = None,
-    ) -> None:
+    def __init__(self, config: Config, out: Path, ground: Path | None, device: str | None = None) -> None:
         """
         Args:
             config: the settings.
             out: folder of the run: checkpoint, log, weights.
+            ground: folder of prepared ground (see prepare.py); None trains on procedural scenes alone.
             device: "cuda", "mps", "cpu"; None chooses.
-            data: folder of labelled data; None finds it.
-            pools: where prepared pools lie; None for OUT/pools.
         """
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         if self.world > 1 and device is None and torch.cuda.is_available():
             device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        self.config, self.out, self.data = config, out, data
+        self.config, self.out = config, out
         self.device = choose_device(device)
-        self.pool_folder = pools or out / "pools"
-        self.pools: dict[str, Pool] = {}
         if config.model not in SPECS:
             raise PretrainError(f"no model {config.model!r}; one of {sorted(SPECS)}")
+        spec = SPECS[config.model]
         # Every process builds the same network, and draws other data.
         torch.manual_seed(config.seed)
-        spec = SPECS[config.model]
-        self.model, self.head = CropSam(spec), DenseHead(spec.prompt_dim)
+        model, head = CropSam(spec), DenseHead(spec.prompt_dim)
         self.rng = np.random.default_rng([config.seed, self.rank])
-        # All processes open the pools together, before any of them waits for the others' gradients.
-        for phase in config.phases:
-            for name in filter(None, (phase.pool, phase.other)):
-                self.pool(name)
-        self._first_weights()
-        self.model.to(self.device).train()
-        self.head.to(self.device).train()
+        self.generator = torch.Generator(self.device).manual_seed(config.seed + 1000 * self.rank)
+        self.bank = self._training_bank(ground)
+        self.watched = self._watched_bank(ground)
+        self.model, self.head = model.to(self.device).train(), head.to(self.device).train()
+        self.network = Network(self.model, self.head, config.compiled)
         self.parameters = [*self.model.sam.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self._groups(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=config.weight_decay,
+            fused=self.device.type == "cuda",
         )
-        self.average = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
-        self.step, self.spent = 0, 0.0
+        self._average_anew()
+        self.step, self.spent, self.fresh = 0, 0.0, True
 
     # -- the loop
 
@@ -112,90 +108,98 @@ class Trainer:
             told: called after each step; may raise to stop.
         """
         budget = 60 * (self.config.minutes if minutes is None else minutes)
+        with ExitStack() as stack:
+            feed = None
+            if self.config.workers:
+                seed = self._scene_seed + 10_000_000 * (1 + self.step)
+                feed = stack.enter_context(SceneFeed(self.config.workers, self.config.scene_size, seed))
+            self._fill(feed)
+            if self.fresh:
+                self._first_weights()
+            self._loop(budget, feed, told)
+        self.milestone(last=True)
+
+    def _loop(self, budget: float, feed: SceneFeed | None, told: Callable[[Progress], None] | None) -> None:
+        if self.config.compiled:
+            # The first step compiles, which takes a minute that is not training's.
+            self.advance(self.spent / budget)
         started, before = time.monotonic(), self.spent
-        exported = self.spent
-        sums: dict[str, list[float]] = {}
+        exported, stable = self.spent, self.spent > (1 - self.config.cooldown) * budget
+        sums: dict[str, list[Tensor]] = {}
         while self.spent < budget:
+            for scene in feed.ready(TAKEN) if feed is not None else ():
+                self.bank.put(scene)
             values = self.advance(self.spent / budget)
+            for key, value in values.items():
+                sums.setdefault(key, []).append(value)
+            if self.step % LOGGED == 0:
+                self.write({"losses": {k: torch.stack(v).mean().item() for k, v in sums.items()}})
+                sums = {}
             self.spent = before + time.monotonic() - started
             if self.world > 1:
                 self._agree()
-            for key, value in values.items():
-                sums.setdefault(key, []).append(value)
             if told is not None:
-                told(Progress(self.step, self.spent, budget, values))
-            if self.step % 100 == 0:
-                self.write({"losses": {k: float(np.mean(v)) for k, v in sums.items()}})
-                sums = {}
+                told(Progress(self.step, self.spent, budget))
+            if not stable and self.spent > (1 - self.config.cooldown) * budget:
+                # From here another run may go on at the full learning rate, on other data: see `begin_from`.
+                self.save(self.out / "stable.pt")
+                stable = True
             if self.spent - exported > 60 * self.config.export_minutes:
                 self.milestone()
                 exported = self.spent
-        self.milestone(last=True)
 
-    def advance(self, share: float) -> dict[str, float]:
+    def advance(self, share: float) -> dict[str, Tensor]:
         """One step.
 
         Args:
             share: how much of the budget is spent, 0..1: decides the phase and the learning rate.
         """
-        phase = self.phase(share)
-        other = bool(phase.other) and self.rng.random() < phase.other_share
-        sampler = Sampler(
-            self.pool(phase.other if other else phase.pool),
-            phase.other_images if other else phase.images,
-            phase.objects,
-            phase.real_share,
-        )
+        config, phase = self.config, self.phase(share)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(share)
-        plan = StepPlan(
-            phase.rounds, self.config.boxes, self.config.exemplars, phase.dense_weight, half=self.config.half
-        )
-        loss, values = train_step(self.model, self.head, sampler.draw(self.rng), plan, self.rng)
+        first, rounds = plan_rounds(self.rng, phase.rounds, phase.deepest)
+        windows, view = self.draw(phase)
+        classes = config.classes if first else 0.0
+        objects = choose_objects(self.bank, windows, view, phase.objects, self.generator, classes)
+        exemplars = choose_exemplars(view, objects, config.exemplars, self.generator)
+        self.model.place(phase.size, self.rng)
+        plan = StepPlan(first, rounds, config.boxes, phase.dense_weight, config.half)
+        loss, values = train_step(self.network, view, objects, exemplars, plan, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.world > 1:
             self._share_gradients()
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        if self.device.type == "cuda":
+            # The fused optimiser leaves out a step whose gradient is not finite, without asking the GPU to wait.
+            self.optimizer.found_inf = (~norm.isfinite()).float()
         self.optimizer.step()
         self.step += 1
         self._follow()
         return values
+
+    @torch.no_grad()
+    def draw(self, phase: Phase) -> tuple[Windows, View]:
+        """Windows and what is seen through them."""
+        image, part = draw_parts(self.bank, phase.images, phase.real_share, self.generator)
+        if self.rng.random() < phase.loose:
+            windows = loose_windows(self.bank, image, part, phase.size, self.generator)
+            amount = 1.0
+        else:
+            windows = plain_windows(self.bank, image, part, phase.size)
+            amount = 0.3
+        view = look(self.bank, windows, phase.size)
+        return windows, View(recolour(view.rgb, self.generator, amount), view.parts, view.semantic)
 
     def phase(self, share: float) -> Phase:
         """The phase at that share of the budget."""
         return next((p for p in self.config.phases if share < p.until), self.config.phases[-1])
 
     def rate(self, share: float) -> float:
-        """Learning rate: linear warm-up over steps, then a cosine over the budget, down to a hundredth."""
+        """Learning rate: linear warm-up over steps, constant, then linearly down to a hundredth."""
         warm = min(1.0, (self.step + 1) / max(self.config.warmup, 1))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-        return self.config.learning_rate * warm * max(cosine, 0.01)
-
-    def pool(self, name: str, part: str = "train") -> Pool:
-        """A prepared pool, made when it is not there yet (by the first process; the others wait)."""
-        key = f"{name}-{part}"
-        if key not in self.pools:
-            plan = self.config.pools[name]
-            counts = (
-                VALIDATION
-                if part == "val"
-                else {
-                    "scenes": plan.scenes,
-                    "per_scene": plan.per_scene,
-                    "real_per_dataset": plan.real_per_dataset,
-                    "seed": plan.seed,
-                }
-            )
-            if part == "val" and plan.real_per_dataset == 0:
-                counts = {**counts, "real_per_dataset": 0}
-            left_out = self.config.leave_out if part == "train" else ()
-            if self.rank == 0:
-                build_pool(self.pool_folder / key, plan.size, **counts, part=part, root=self.data, leave_out=left_out)
-            if self.world > 1 and part == "train":
-                distributed.barrier()
-            self.pools[key] = load_pool(self.pool_folder / key)
-        return self.pools[key]
+        left = (1 - min(share, 1.0)) / max(self.config.cooldown, 1e-6)
+        return self.config.learning_rate * warm * max(min(left, 1.0), 0.01)
 
     # -- milestones
 
@@ -203,19 +207,18 @@ class Trainer:
         """Checkpoint, export the averaged weights with a card, log figures by clicks.
 
         Args:
-            last: calibrate the exported weights' predicted IoU on training crops first (the checkpoint is not changed).
+            last: calibrate the exported weights' predicted IoU on training ground first (the checkpoint is not changed).
         """
         if self.rank:
             return
         self.save(self.out / "checkpoint.pt")
-        with self.averaged() as model:
+        size = SPECS[self.config.model].image_size
+        with self.averaged() as network:
             if last:
-                pool = self.pool(self.config.phases[-1].pool)
-                offsets = calibrate(model, pool_cases(pool, CALIBRATION_CROPS, CALIBRATION_OBJECTS))
-                self.write({"calibration": offsets})
-            pool = self.pool(self.config.phases[-1].pool, "val")
-            figures = evaluate(model_method(model), pool_cases(pool, VALIDATION_CROPS, VALIDATION_OBJECTS))
-            exported = {k: v.detach().clone() for k, v in model.sam.state_dict().items()}
+                windows = fixed_windows(self.bank, size, CALIBRATION_PARTS)
+                self.write({"calibration": calibrate(network, self.bank, windows)})
+            figures = evaluate(network, self.watched, fixed_windows(self.watched, size, VALIDATION_PARTS))
+            exported = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
         self.write({"validation": figures.by_source, "overall": figures.overall})
         export_weights(
             exported,
@@ -224,21 +227,21 @@ class Trainer:
                 "model": self.config.model,
                 "step": self.step,
                 "seconds": round(self.spent),
-                # on the crops that training watches; the figures to quote are those of the card (see report.py)
-                "watched": {"overall": figures.overall, "by_source": figures.by_source},
+                # on the windows that training watches; the figures to quote are those of the card (see report.py)
+                "watched": rounded({"overall": figures.overall, "by_source": figures.by_source}),
                 "config": self.config.to_json(),
             },
         )
 
     @contextmanager
-    def averaged(self) -> Iterator[CropSam]:
-        """The model with the averaged weights, for full-size input; training weights come back afterwards."""
+    def averaged(self) -> Iterator[Network]:
+        """The network with the averaged weights, for full-size input; training weights come back afterwards."""
         kept = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
         place, self.model.corner = self.model.corner, (0, 0)
         self.model.sam.load_state_dict(self.average)
         self.model.eval()
         try:
-            yield self.model
+            yield Network(self.model, self.head)
         finally:
             self.model.sam.load_state_dict(kept)
             self.model.corner = place
@@ -251,10 +254,12 @@ class Trainer:
             self.out.mkdir(parents=True, exist_ok=True)
             with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(rounded(line)) + "\n")
-            log.info("%s", line)
+            log.info("%s", rounded(line))
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on, atomically."""
+        if self.rank:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "config": json.dumps(self.config.to_json()),
@@ -265,38 +270,97 @@ class Trainer:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "rng": json.dumps(self.rng.bit_generator.state),
+            "generator": self.generator.get_state(),
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint.
+        """Continue a run from its checkpoint.
 
         Raises:
             PretrainError: it is missing, damaged or of another model.
         """
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.model.sam.load_state_dict(state["model"])
-            self.head.load_state_dict(state["head"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.average = {k: v.to(self.device) for k, v in state["average"].items()}
-            self.step, self.spent = int(state["step"]), float(state["spent"])
+        self.fresh = False
+        with self._reading(path) as state:
+            self._take(state)
+            self.spent = float(state["spent"])
             if self.rank == 0:
                 self.rng.bit_generator.state = json.loads(state["rng"])
+                self.generator.set_state(state["generator"].cpu())
             else:
                 self.rng = np.random.default_rng([self.config.seed, self.rank, self.step])
-        except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
-            raise PretrainError(f"cannot resume from {str(path)!r} ({error}); leave out `resume` to start") from error
+                self.generator.manual_seed(self.config.seed + 1000 * self.rank + self.step)
+
+    def begin_from(self, path: Path) -> None:
+        """Start a run of its own, with a fresh budget, from what another has learned.
+
+        Args:
+            path: a checkpoint, whose weights, optimiser and number of steps are taken over, or weights alone
+                (.safetensors), such as the packaged ones.
+
+        Raises:
+            PretrainError: it is missing, damaged or of another model.
+        """
+        self.fresh = False
+        if path.suffix == ".safetensors":
+            try:
+                load_weights(self.model.sam, path, self.config.model)
+            except CheckpointError as error:
+                raise PretrainError(f"cannot begin from {str(path)!r} ({error}); begin anew without it") from error
+            self._average_anew()
+            return
+        with self._reading(path) as state:
+            self._take(state)
 
     # -- parts
 
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[dict]:
+        try:
+            yield torch.load(path, map_location=self.device, weights_only=True)
+        except (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            raise PretrainError(f"cannot go on from {str(path)!r} ({error}); begin anew without it") from error
+
+    def _take(self, state: dict) -> None:
+        self.model.sam.load_state_dict(state["model"])
+        self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
+        self.step = int(state["step"])
+
+    @property
+    def _scene_seed(self) -> int:
+        return 1 + 1_000_000 * (self.config.seed + self.rank)
+
+    def _training_bank(self, ground: Path | None) -> Bank:
+        kept = [] if ground is None else list(load_ground(ground / "train", self.config.leave_out))
+        return Bank(kept, self.config.scenes, self.config.scene_size, self.device)
+
+    def _watched_bank(self, ground: Path | None) -> Bank:
+        seeds = range(VALIDATION_SEED, VALIDATION_SEED + VALIDATION_SCENES)
+        scenes = [procedural_ground(seed, self.config.scene_size) for seed in seeds]
+        return Bank([*scenes, *([] if ground is None else load_ground(ground / "val"))], device=self.device)
+
+    def _fill(self, feed: SceneFeed | None) -> None:
+        """Lay in procedural scenes: with a feed an eighth of the places, since more will come; else all, by seed."""
+        if feed is None:
+            for seed in range(self._scene_seed, self._scene_seed + self.config.scenes):
+                self.bank.put(procedural_ground(seed, self.config.scene_size))
+        else:
+            for _ in range(max(1, self.config.scenes // 8)):
+                self.bank.put(feed.wait())
+
     def _first_weights(self) -> None:
-        phase = self.config.phases[0]
-        sampler = Sampler(self.pool(phase.pool), 8, 1, phase.real_share)
-        batch = sampler.draw(np.random.default_rng(self.config.seed))
-        start(self.model, self.model.preprocess(batch.rgb))
+        with torch.no_grad():
+            _, view = self.draw(self.config.phases[0])
+        start(self.model, self.model.preprocess(view.rgb))
+        self._average_anew()
+        self.fresh = False
+
+    def _average_anew(self) -> None:
+        self.average = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
 
     def _groups(self) -> list[dict[str, object]]:
         # Biases, norms, embeddings and position tables are not decayed, as usual for transformers.
@@ -308,11 +372,11 @@ class Trainer:
             {"params": plain, "weight_decay": 0.0},
         ]
 
+    @torch.no_grad()
     def _follow(self) -> None:
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self.model.sam.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
+        current = self.model.sam.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1 - decay)
 
     def _share_gradients(self) -> None:
         for parameter in self.parameters:
@@ -332,13 +396,17 @@ def rounded(value: object) -> object:
     """The same nested values with floats at four digits, for logs and cards."""
     if isinstance(value, dict):
         return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
     return round(value, 4) if isinstance(value, float) else value
 
 
 def run(
     config_path: str | Path | None,
     out: str | Path,
+    ground: str | Path | None = None,
     resume: bool = False,
+    begin: str | Path | None = None,
     minutes: float | None = None,
     device: str | None = None,
     told: Callable[[Progress], None] | None = None,
@@ -350,7 +418,9 @@ def run(
     Args:
         config_path: a JSON file; None for the packaged configs/cpu.json.
         out: folder of the run.
+        ground: folder of prepared ground; None for OUT/ground, which is made from the labelled data when missing.
         resume: continue from OUT/checkpoint.pt where it exists.
+        begin: another run's checkpoint, or weights, to start from where there is nothing to resume.
         minutes: wall-clock budget, minutes; None for the configuration's.
         device: "cuda", "mps", "cpu"; None chooses.
         told: called after each step.
@@ -359,22 +429,38 @@ def run(
         The exported weights.
 
     Raises:
-        PretrainError: the configuration or checkpoint cannot be used.
+        PretrainError: the configuration, checkpoint or ground cannot be used.
         DatasetError: labelled data is missing.
     """
     packaged = resources.files("seglab.pretrain") / "configs" / "cpu.json"
     config, folder = load_config(Path(str(packaged)) if config_path is None else config_path), Path(out)
+    torch.set_float32_matmul_precision("high")
     # OpenCV's own threads would fight torch's for the same cores.
     cv2.setNumThreads(1)
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
     if several:
         distributed.init_process_group("nccl" if torch.cuda.is_available() and device != "cpu" else "gloo")
     try:
-        trainer = Trainer(config, folder, device)
+        trainer = Trainer(config, folder, _ground(ground, folder), device)
         if resume and (folder / "checkpoint.pt").is_file():
             trainer.load(folder / "checkpoint.pt")
+        elif begin is not None:
+            trainer.begin_from(Path(begin))
         trainer.run(minutes, told)
     finally:
         if several:
             distributed.destroy_process_group()
     return folder / f"{config.model}.safetensors"
+
+
+def _ground(given: str | Path | None, out: Path) -> Path:
+    """The folder of prepared ground, made by the first process when it is not there; the others wait."""
+    folder = out / "ground" if given is None else Path(given)
+    if not folder.is_dir() and int(os.environ.get("RANK", 0)) == 0:
+        # Reading datasets needs packages that a machine with prepared ground may do without.
+        from seglab.pretrain.prepare import prepare_ground
+
+        prepare_ground(folder)
+    if distributed.is_initialized():
+        distributed.barrier()
+    return folder

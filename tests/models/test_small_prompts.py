@@ -22,7 +22,8 @@ def model() -> AdaptedSam:
 
 def test_the_mask_is_the_box(model):
     coords = torch.tensor([[[8.0, 16.0], [24.0, 40.0]]])
-    mask = model._filled_boxes(coords, torch.tensor([BOX]), (8, 8))
+    mask, boxed = model.filled_boxes(coords, torch.tensor([BOX]), (8, 8))
+    assert boxed.tolist() == [True]
     assert mask.shape == (1, 1, 32, 32)
     inside = mask[0, 0] > 0
     assert inside[8:20, 4:12].all() and inside.sum() == 12 * 8
@@ -38,7 +39,8 @@ def test_a_click_in_the_same_batch_is_decoded_as_alone(model):
     for i in range(2):
         alone, _ = model.decode(embedding, coords[i : i + 1], labels[i : i + 1])
         torch.testing.assert_close(together[i : i + 1], alone)
-    filled = model._filled_boxes(coords, labels, (8, 8))
+    filled, boxed = model.filled_boxes(coords, labels, (8, 8))
+    assert boxed.tolist() == [True, False]
     by_hand, _ = model.decode_tokens(embedding, model.embed_points(coords, labels)[:1], filled[:1])
     torch.testing.assert_close(together[:1], by_hand[:, 1:])
 

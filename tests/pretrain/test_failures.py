@@ -9,7 +9,9 @@ import pytest
 
 from seglab.pretrain import failures
 from seglab.pretrain.failures import CAPTION, FOUND, TRUE, draw, worst_cases
+from seglab.pretrain.ground import PROCEDURAL, Ground, label_ground
 from seglab.pretrain.scenes import CLASSES
+from tests.pretrain.made_ground import BUILDING, rectangles
 
 SIZE = 64
 
@@ -33,10 +35,13 @@ class LeftHalf:
 def model(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Sees one scene: two roofs, a road that is too small, and a field in two pieces."""
     kinds = [CLASSES.index(name) for name in ("building", "building", "road", "field")]
-    pieces = square(0, 0, 14) | square(40, 40, 14)
-    masks = np.stack([square(0, 0, 32), square(40, 20, 20), square(50, 2, 8), pieces])
-    crop = SimpleNamespace(rgb=np.full((SIZE, SIZE, 3), 90, np.uint8), masks=masks, classes=np.array(kinds))
-    monkeypatch.setattr(failures, "procedural_crops", lambda seed, size, count: [crop])
+    pieces = square(0, 50, 14) | square(24, 50, 14)
+    objects, semantic = np.zeros((SIZE, SIZE), np.int32), np.zeros((SIZE, SIZE), np.uint8)
+    masks = square(0, 0, 32), square(40, 20, 20), square(50, 2, 8), pieces
+    for number, (mask, kind) in enumerate(zip(masks, kinds, strict=True), start=1):
+        objects[mask], semantic[mask] = number, kind
+    ground = label_ground(PROCEDURAL, "0", np.full((SIZE, SIZE, 3), 90, np.uint8), semantic, objects)
+    monkeypatch.setattr(failures, "procedural_ground", lambda seed, size: ground)
     monkeypatch.setattr(failures, "model_method", lambda model: lambda rgb: LeftHalf())
     return SimpleNamespace(spec=SimpleNamespace(image_size=SIZE))
 
@@ -61,3 +66,25 @@ def test_the_sheet_shows_border_mask_and_clicks(model):
     assert outside.tolist() == [90, 90, 90]
     assert inside.tolist() == [int(0.6 * 90 + 0.4 * value) for value in FOUND]
     assert not sheet[SIZE + 2 * CAPTION :, SIZE:].any()  # the fourth tile is empty
+
+
+def test_the_window_is_cut_around_a_part_of_the_scene(monkeypatch):
+    made = rectangles((200, 200), (120, 130, 160, 160), classes=(BUILDING,))
+    monkeypatch.setattr(failures, "procedural_ground", lambda seed, size: made)
+    rgb, objects, kind_of = failures._window(1, SIZE)
+    rows, cols = slice(113, 177), slice(108, 172)
+    np.testing.assert_array_equal(rgb, made.rgb[rows, cols])
+    np.testing.assert_array_equal(objects, made.parts[rows, cols])
+    assert kind_of[1] == BUILDING
+
+
+def test_scenes_are_larger_than_the_window_and_may_hold_nothing(monkeypatch):
+    asked = []
+
+    def empty(seed: int, size: int) -> Ground:
+        asked.append((seed, size))
+        return rectangles((size, size))
+
+    monkeypatch.setattr(failures, "procedural_ground", empty)
+    assert worst_cases(SimpleNamespace(spec=SimpleNamespace(image_size=224)), scenes=2) == []
+    assert asked == [(failures.SEED, 448), (failures.SEED + 1, 448)]
