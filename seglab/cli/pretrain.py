@@ -14,7 +14,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--config", type=Path, help="a JSON recipe; the packaged CPU recipe if left out")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and weights")
     parser.add_argument("--ground", type=Path, help="folder of prepared labelled images; OUT/ground if left out")
-    parser.add_argument("--begin", type=Path, help="another run's stable.pt or checkpoint.pt, or weights, to start from")
+    parser.add_argument(
+        "--begin", type=Path, help="another run's stable.pt or checkpoint.pt, or weights, to start from"
+    )
     parser.add_argument("--minutes", type=float, help="wall-clock budget; the recipe's if left out")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--device", help="cuda, mps or cpu; chosen if left out")

@@ -1,4 +1,4 @@
-"""How the embedded model was made, runnable again: procedural scenes, sample pools and the training loop."""
+"""How the embedded model was made, runnable again: procedural scenes, ground on the device and the training loop."""
 
 from __future__ import annotations
 

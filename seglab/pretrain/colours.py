@@ -42,9 +42,9 @@ def recolour(rgb: Tensor, generator: torch.Generator, amount: float = 1.0) -> Te
     way = torch.rand(count // 2, 1, 1, 1, **where).repeat_interleave(2, 0) * chance(0.5) * amount
     gain = (SPREAD / spread).clamp(0.5, 8) ** way
     gain = gain * (0.22 * normal(1, 1, 1) + 0.07 * normal(1, 1, 3)).exp()
-    goal = mean + way * (MIDDLE - mean) + 0.07 * normal(1, 1, 1)
+    goal = mean + way * (MIDDLE - mean) + 0.07 * normal(1, 1, 1) + 0.03 * normal(1, 1, 3)
     goal = torch.maximum(torch.minimum(goal, mean.clamp(min=BRIGHTEST)), mean.clamp(max=DARKEST))
-    level = (level - mean) * gain + goal + 0.03 * normal(1, 1, 3)
+    level = (level - mean) * gain + goal
     level = torch.where(chance(0.2), _blurred(level), level)
     noise = torch.randn(rgb.shape, **where) * (0.03 * torch.rand(count, 1, 1, 1, **where))
     level = level + torch.where(chance(0.4), noise, torch.zeros_like(noise))

@@ -106,4 +106,8 @@ def parse_config(raw: dict) -> Config:
         raise PretrainError(f"the configuration has a wrong key ({error}); settings are {known}") from error
     if not config.phases or any(phase.images % 2 for phase in config.phases):
         raise PretrainError("a run needs at least one phase, each with an even number of 'images'")
+    if config.workers and not config.scenes:
+        raise PretrainError("workers make scenes, so there must be room for them: set 'scenes' to at least 1")
+    if not 0 <= config.seed < 90:
+        raise PretrainError("'seed' goes from 0 to 89: higher ones reach the scenes that validation is done on")
     return config

@@ -72,7 +72,7 @@ def fixed_windows(bank: Bank, size: int, per_source: int, seed: int = 0) -> Wind
                     images.append(int(image))
                     parts.append(int(left[image].pop()))
                     taken += 1
-    image, part = torch.tensor(images, device=bank.device), torch.tensor(parts, device=bank.device)
+    image, part = (torch.tensor(found, dtype=torch.int64, device=bank.device) for found in (images, parts))
     return plain_windows(bank, image, part, size)
 
 

@@ -74,7 +74,12 @@ def label_ground(
         semantic: (h, w) uint8.
         objects: (h, w) integer object ids, 0 is none; an object may have many parts ("all this water").
         parents: of objects that lie inside others.
+
+    Raises:
+        PretrainError: an object's number is too large.
     """
+    if int(objects.max(initial=0)) > np.iinfo(np.int16).max:
+        raise PretrainError(f"image {image_id!r} has object numbers above 32,767; number its objects from 1 on")
     found = sorted(_components(objects), key=lambda part: -part[2])[: MAX_PARTS - 1]
     parts = np.zeros(objects.shape, np.int16)
     count = len(found) + 1

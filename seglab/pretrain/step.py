@@ -94,7 +94,14 @@ class Network:
         return loss, iou[:, 0]
 
     def _answer(
-        self, embedding: Tensor, coords: Tensor, labels: Tensor, masks: Tensor, masked: Tensor, index: Tensor, half: bool
+        self,
+        embedding: Tensor,
+        coords: Tensor,
+        labels: Tensor,
+        masks: Tensor,
+        masked: Tensor,
+        index: Tensor,
+        half: bool,
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(embedding.device.type, dtype=torch.bfloat16, enabled=half):
             logits, quality = self.model.decode(embedding, coords, labels, masks, index, masked)
@@ -250,6 +257,7 @@ class Dialogue:
             torch._dynamo.mark_dynamic(coords, 1)
             torch._dynamo.mark_dynamic(labels, 1)
         masks, masked = self.network.model.filled_boxes(coords, labels, self.embedding.shape[-2:])
+        masked = masked & self.network.model.spec.box_as_mask
         if self._shown is not None:
             withheld = 0.0 if self.exact else WITHHELD
             seen = torch.rand(len(coords), device=coords.device, generator=self.generator) >= withheld
@@ -282,4 +290,3 @@ def plan_rounds(rng: np.random.Generator, rounds: int, deepest: int) -> tuple[in
     if deepest == 0 or rng.random() < 0.5:
         return 0, rounds
     return int(rng.integers(1, deepest + 1)), max(1, rounds - 1)
-

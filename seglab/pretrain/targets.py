@@ -94,7 +94,7 @@ def choose_exemplars(view: View, objects: Objects, count: int, generator: torch.
         count: E, class prompts per view.
         generator: on the same device.
     """
-    batch, size = view.parts.shape[:2]
+    batch = len(view.parts)
     each = len(objects.masks) // batch
     where = {"device": view.parts.device, "generator": generator}
     masks = objects.masks.unflatten(0, (batch, each))

@@ -207,7 +207,7 @@ class Trainer:
         """Checkpoint, export the averaged weights with a card, log figures by clicks.
 
         Args:
-            last: calibrate the exported weights' predicted IoU on training ground first (the checkpoint is not changed).
+            last: calibrate the exported weights' predicted IoU on training ground first; the checkpoint stays.
         """
         if self.rank:
             return

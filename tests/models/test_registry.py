@@ -14,7 +14,7 @@ from seglab.models.spec import SPECS, ModelOrigin
 def test_a_model_knows_how_it_is_loaded_again() -> None:
     model = load_model("tiny", device="cpu", adapt_from="last")
     assert model.origin == ModelOrigin("tiny", None)
-    assert model.adapt_from == 5 and model.band_branch is None
+    assert model.adapt_from == 7 and model.band_branch is None
     assert model.branch_off().origin == model.origin
     again = load_model(model.origin.name, checkpoint=model.origin.checkpoint, device="cpu", adapt_from=5)
     assert again.base_hash() == model.base_hash() and again.encoder_hash() == model.encoder_hash()
