@@ -128,7 +128,7 @@ def test_a_round_goes_to_another_project(open_lakes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"adapt_from": "last"}, "adapt_from=4"), ({"bands": (3, 2, 1)}, "bands"), ({"adapter": "lora"}, "'atl_a'")],
+    [({"adapt_from": "last"}, "adapt_from=6"), ({"bands": (3, 2, 1)}, "bands"), ({"adapter": "lora"}, "'atl_a'")],
 )
 def test_a_round_that_does_not_fit_is_refused(open_lakes, tmp_path: Path, settings: dict, says: str) -> None:
     session = open_lakes()

@@ -31,7 +31,9 @@ def test_a_run_is_done_once(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
         rows = first["datasets"][NAME][place]
         assert [row["labelled"] for row in rows] == [0, 2, 4]
         assert rows[0]["seconds"] is None and rows[2]["seconds"] > 0 and rows[2]["peak_mb"] > 0
-    assert first["datasets"][NAME]["late"][0]["iou_1"] == first["datasets"][NAME]["last"][0]["iou_1"]
+    # Before training only the block at which activations are rounded to fp16 differs.
+    before = [first["datasets"][NAME][place][0]["iou_1"] for place in ("late", "last")]
+    assert before[0] == pytest.approx(before[1], abs=0.002)
     assert "| landslide_sichuan | late | 2 | 4 |" in format_table(first)
 
     def never(*_: Any) -> None:

@@ -147,7 +147,7 @@ def test_several_classes_are_learnt_with_a_prompt_each(shapes, tmp_path, capsys)
     assert report["network"]["mode"] == "classes"
     assert report["config"]["prompted_weight"] == 1.0
     tensors, card = read_round_file(tmp_path / "round.safetensors")
-    assert (card["classes"], card["adapter"], card["adapt_from"]) == (["disc", "square"], "lora", 4)
+    assert (card["classes"], card["adapter"], card["adapt_from"]) == (["disc", "square"], "lora", 6)
     assert tensors["class_prompts"].shape == (2, 128)
     assert np.linalg.norm(tensors["class_prompts"], axis=1).min() > 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seglab.models.adapters.base import first_block
 from seglab.models.registry import load_model
 from seglab.models.spec import SPECS, ModelOrigin
 from seglab.training.job import RoundConfig, TrainingChip, TrainingJob
@@ -71,7 +72,7 @@ def make_job(folder: Path | None = None, held_out: int = 0, **config: object) ->
     return TrainingJob(
         origin=ModelOrigin("tiny"),
         weights=base_weights(),
-        adapt_from=4,
+        adapt_from=first_block("late", SPEC.depth),
         adapter="atl_a",
         extra_bands=0,
         parent={},
