@@ -124,6 +124,17 @@ class RoundFileError(SegLabError):
     """A file is not an exported round, or is damaged."""
 
 
+# -- editing labels
+
+
+class UnknownObjectError(SegLabError):
+    """The project has no such accepted object."""
+
+
+class ObjectEditError(SegLabError):
+    """An accepted object cannot be changed in that way."""
+
+
 # -- projects and export
 
 
@@ -177,4 +188,4 @@ class BenchError(SegLabError):
 
 
 class PretrainError(SegLabError):
-    """A pretraining configuration, pool or checkpoint cannot be used as asked."""
+    """A pretraining configuration, prepared ground or checkpoint cannot be used as asked."""

@@ -8,13 +8,18 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.state import polygons_only
+from seglab.app.labelled import polygons_only
 from seglab.core.grid import Grid
 from seglab.errors import OutsideSceneError, PromptError
 
 
 def area_in_scene(polygon: BaseGeometry, grid: Grid, crs: Any) -> dict[str, Any]:
-    """The data of an event that marks an area: its part inside the scene, in scene pixels.
+    """The data of an event that marks an area; see `part_in_scene`."""
+    return {"geometry": shapely.to_wkb(part_in_scene(polygon, grid, crs), hex=True)}
+
+
+def part_in_scene(polygon: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry:
+    """The part of a drawn area inside the scene, in scene pixels (MultiPolygon).
 
     Args:
         polygon: in longitude/latitude, or in `crs`.
@@ -32,4 +37,4 @@ def area_in_scene(polygon: BaseGeometry, grid: Grid, crs: Any) -> dict[str, Any]
     inside = polygons_only(shapely.make_valid(pixels).intersection(scene))
     if inside.is_empty:
         raise OutsideSceneError("the polygon lies outside the scene; draw it over the imagery")
-    return {"geometry": shapely.to_wkb(inside, hex=True)}
+    return inside

@@ -10,12 +10,13 @@ import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.state import LabelledObject, State
+from seglab.app.labelled import LabelledObject
+from seglab.app.state import State
 from seglab.errors import NoLabelsError
 from seglab.training.plan import Labels, TrainingObject
 
 NOTHING = "nothing is accepted yet; click an object, accept its mask, then retrain"
-KEPT_OUT = "all accepted objects lie on ground that is kept out of training; label objects elsewhere"
+KEPT_OUT = "all accepted objects are unsure or lie on ground that is kept out of training; label objects elsewhere"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def seen_by(number: int, cards: Sequence[Mapping[str, Any]]) -> Seen:
 
 
 def split_objects(state: State, seen: Seen) -> Split:
-    """Part the objects: what touches held-out ground or a never-train area is not trained on.
+    """Part the objects: what touches held-out ground or a never-train area is not trained on, and what a person is
+    unsure of is in neither part.
 
     Args:
         state: the project.
@@ -73,11 +75,12 @@ def split_objects(state: State, seen: Seen) -> Split:
     if ground:
         tree = STRtree([o.geometry for o in state.objects])
         touched = {int(i) for area in ground for i in tree.query(area, predicate="intersects")}
-    training = tuple(o for i, o in enumerate(state.objects) if i not in touched)
+    sure = [i for i, o in enumerate(state.objects) if not o.unsure]
+    training = tuple(state.objects[i] for i in sure if i not in touched)
     if not training:
         raise NoLabelsError(KEPT_OUT if state.objects else NOTHING)
     known = seen.of(state.objects)
-    held_out = tuple(state.objects[i] for i in sorted(touched) if state.objects[i].id not in known)
+    held_out = tuple(state.objects[i] for i in sure if i in touched and state.objects[i].id not in known)
     return Split(training, held_out, ground)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import geopandas as gpd
 
-from seglab.app.state import LabelledObject
+from seglab.app.labelled import LabelledObject
 from seglab.core.grid import Grid
 
 
@@ -19,7 +19,7 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         grid: of the scene.
 
     Returns:
-        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), geometry.
+        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), unsure, note, geometry.
     """
     columns = {
         "id": [o.id for o in objects],
@@ -29,6 +29,8 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         "iou": [o.iou for o in objects],
         "author": [o.author for o in objects],
         "time": [o.time for o in objects],
+        "unsure": [o.unsure for o in objects],
+        "note": [o.note for o in objects],
     }
     outlines = [o.geometry for o in objects]
     if grid.crs is not None:

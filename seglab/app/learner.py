@@ -249,5 +249,6 @@ class Learner:
             scale=map_scale(state),
             round_number=current.number,
         )
-        self._ledger.record("prediction", prediction_data(self._project, prediction), "prediction")
+        data = prediction_data(self._project, prediction, state.classes)
+        self._ledger.record("prediction", data, "prediction")
         return prediction

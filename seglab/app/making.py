@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seglab.app.held_out import KEPT_OUT, Split, footprint, labels_of, outlines_of
+from seglab.app.labelled import LabelledObject
 from seglab.app.rounds import CurrentModel, outcome_card
-from seglab.app.state import LabelledObject, State
+from seglab.app.state import State
 from seglab.core.grid import Grid
 from seglab.errors import NoLabelsError
 from seglab.jobs import Reporter
@@ -68,7 +69,7 @@ def plan_round(
     Raises:
         NoLabelsError: no window shows an object without showing held-out ground.
     """
-    prompts = start.class_prompts(split.training)
+    prompts = start.class_prompts(replace(state, objects=split.training))
     # Classes that nobody has an object of stay out of the softmax.
     classes = tuple(name for name in state.classes if name in prompts)
     judges = tuple(o for o in split.held_out if o.class_name in classes)

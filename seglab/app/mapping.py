@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def require_classes(current: CurrentModel, state: State) -> None:
 
 def mapped_classes(current: CurrentModel, state: State) -> list[MappedClass]:
     """The classes that the current model can map; a class's value is its place in the project's list, from 1."""
-    prompts = current.class_prompts(state.objects)
+    prompts = current.class_prompts(state)
     return [
         MappedClass(place + 1, name, colour, prompts[name])
         for place, (name, colour) in enumerate(state.classes.items())
@@ -62,9 +63,15 @@ def new_map_path(project: Project) -> Path:
     return path
 
 
-def prediction_data(project: Project, prediction: Prediction) -> dict[str, Any]:
-    """The data of a "prediction" event; files inside the project are named from its folder, so that it may move."""
-    data: dict[str, Any] = {"round": prediction.round}
+def prediction_data(project: Project, prediction: Prediction, classes: Iterable[str]) -> dict[str, Any]:
+    """The data of a "prediction" event; files inside the project are named from its folder, so that it may move.
+
+    Args:
+        project: whose folder that is.
+        prediction: the map.
+        classes: names of its values, from 1.
+    """
+    data: dict[str, Any] = {"round": prediction.round, "classes": list(classes)}
     for name, path in (("path", prediction.path), ("confidence", prediction.confidence_path)):
         path = path.absolute()
         inside = path.is_relative_to(project.folder.absolute())
@@ -79,6 +86,13 @@ def prediction_of(project: Project, state: State) -> Prediction | None:
         return None
     found = Prediction(project.folder / data["path"], project.folder / data["confidence"], data["round"])
     return found if found.path.exists() else None
+
+
+def map_colours(state: State) -> dict[int, str]:
+    """Colour '#rrggbb' of each value of the latest map: classes may have been renamed, recoloured or merged since."""
+    names = (state.prediction or {}).get("classes", list(state.classes))
+    now = [name if name in state.classes else state.renamed.get(name) for name in names]
+    return {value: state.classes[name] for value, name in enumerate(now, start=1) if name in state.classes}
 
 
 def suggest_windows(reporter: Reporter, current: CurrentModel, state: State, count: int) -> list[Suggestion]:

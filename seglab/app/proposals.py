@@ -37,6 +37,8 @@ class Proposal:
     """(rows, cols) of the scene."""
     logits: torch.Tensor
     """(m, m) at the decoder's own resolution; fed back to it with the next click."""
+    edited: np.ndarray | None = None
+    """(window.height, window.width) bool where a person drew the mask; None where the model did."""
 
     @cached_property
     def cells(self) -> np.ndarray:
@@ -50,6 +52,8 @@ class Proposal:
     @cached_property
     def array(self) -> np.ndarray:
         """(window.height, window.width) bool, False outside the scene."""
+        if self.edited is not None:
+            return self.edited
         scale = self.window.scale
         fine = self.cells.repeat(scale, 0).repeat(scale, 1)
         inside = self.window.overlap(self.scene_shape)[0]
@@ -162,6 +166,11 @@ class Draft:
         return self._steps[-1].candidates
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been said or drawn."""
+        return len(self._steps) == 1
+
+    @property
     def mask(self) -> Proposal | None:
         """The chosen candidate."""
         return self.candidates[self._steps[-1].chosen] if self.candidates else None
@@ -181,6 +190,10 @@ class Draft:
         previous = mask.logits if mask is not None and wanted == window else None
         self._steps.append(_Step(prompts, propose(current, prompts, wanted, previous, self._warm)))
         return self.candidates[0]
+
+    def put(self, prompts: Prompts, proposal: Proposal) -> None:
+        """Show a mask that was drawn, not asked for."""
+        self._steps.append(_Step(prompts, (proposal,)))
 
     def step_back(self) -> None:
         """Take the last prompt back: what was shown before it is there again."""

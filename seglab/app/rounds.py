@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seglab.app.state import LabelledObject
+from seglab.app.state import State
 from seglab.core.masks import rasterize
 from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import RoundMismatchError
@@ -54,15 +54,17 @@ class CurrentModel:
     preview: bool = False
     """Whether this is a first impression of the round that is being trained."""
 
-    def class_prompts(self, objects: Sequence[LabelledObject]) -> dict[str, torch.Tensor]:
+    def class_prompts(self, state: State) -> dict[str, torch.Tensor]:
         """A prompt for every class that has one: trained, else the mean embedding of the class's first objects.
 
         Args:
-            objects: all accepted objects.
+            state: the project, with all accepted objects and what classes are called now.
         """
-        prompts = dict(self.trained)
-        model = self.encoder.model
-        for name in sorted({o.class_name for o in objects} - set(self.trained)):
+        # A class that was merged into one that the round knows is that one.
+        prompts = {state.renamed[name]: prompt for name, prompt in self.trained.items() if name in state.renamed}
+        prompts |= {name: prompt for name, prompt in self.trained.items() if name not in state.renamed}
+        model, objects = self.encoder.model, [o for o in state.objects if not o.unsure]
+        for name in sorted({o.class_name for o in objects} - set(prompts)):
             means = []
             for obj in [o for o in objects if o.class_name == name][:EXEMPLARS]:
                 mask = torch.from_numpy(rasterize(obj.geometry, obj.window))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,18 @@ from shapely.geometry.base import BaseGeometry
 from seglab import jobs
 from seglab.active.suggest import Suggestion
 from seglab.app.areas import area_in_scene
+from seglab.app.class_editing import ClassEditing
 from seglab.app.held_out import kept_out
+from seglab.app.label_events import accept_data
+from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
+from seglab.app.object_editing import ObjectEditing
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.rounds import Round, comparison
-from seglab.app.state import LabelledObject, State, accept_data, next_colour, title
+from seglab.app.state import State, title
 from seglab.core.grid import Grid
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
@@ -30,21 +34,19 @@ from seglab.errors import (
     NothingToUndoError,
     OutsideSceneError,
     SegLabError,
-    UnknownClassError,
     UnknownRoundError,
     WriteError,
 )
 from seglab.export import export_labels
 from seglab.inference.sweep import Prediction
 from seglab.models.sam import AdaptedSam
-from seglab.store.colours import parse_colour
 from seglab.store.project import Project
 from seglab.store.round_files import read_round_file, write_round_file
 
 Listener = Callable[["LabelSession", str], None]
 
 
-class LabelSession:
+class LabelSession(ClassEditing, ObjectEditing):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
@@ -73,6 +75,7 @@ class LabelSession:
         self._ledger = Ledger(project, scene.grid, author)
         self._scale = 1
         self._draft = Draft()
+        self._refining: int | None = None
         self._learner = Learner(scene, project, model, self._ledger, adapter, isolate)
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
@@ -100,11 +103,6 @@ class LabelSession:
     def state(self) -> State:
         """Everything the project's log says, at this moment."""
         return self._ledger.state
-
-    @property
-    def classes(self) -> Mapping[str, str]:
-        """Colour '#rrggbb' of each class by name, in order."""
-        return self.state.classes
 
     @property
     def objects(self) -> tuple[LabelledObject, ...]:
@@ -245,7 +243,7 @@ class LabelSession:
     def reject(self) -> None:
         """Drop the current prompts and their mask; accepted objects stay."""
         with self._ledger.lock:
-            self._draft.clear()
+            self._clear_draft()
             self._ledger.tell("mask")
 
     def accept(self, class_name: str) -> LabelledObject:
@@ -264,36 +262,21 @@ class LabelSession:
             if not proposal.array.any():
                 raise NoMaskError("the mask is empty; click the object again, or choose another candidate")
             data = accept_data(
-                class_name, proposal.polygon, self.prompts, proposal.window, proposal.iou, proposal.round
+                class_name,
+                proposal.polygon,
+                self.prompts,
+                proposal.window,
+                proposal.iou,
+                proposal.round,
+                self._refining,
             )
             try:
-                event = self._ledger.record("accept", data, "labels", self._draft.clear)
+                event = self._ledger.record("accept", data, "labels", self._clear_draft)
             finally:
                 self._ledger.tell("mask")
             return next(o for o in self.objects if o.id == event)
 
     # -- labelling
-
-    def add_class(self, name: str, colour: str | None = None, *, initial: bool = False) -> None:
-        """Add a class, with a colour that colour-blind people can tell from the others unless one is given.
-
-        Args:
-            name: not yet taken.
-            colour: '#rrggbb'.
-            initial: the project starts with it, so that undo does not take it back.
-
-        Raises:
-            UnknownClassError: the name is empty or taken.
-            WriteError: the colour is not written '#rrggbb'.
-        """
-        name = name.strip()
-        with self._ledger.lock:
-            if not name or name in self.classes:
-                raise UnknownClassError(f"class {name!r} is empty or already there; give the class a new name")
-            if colour is not None:
-                parse_colour(colour)
-            data = {"name": name, "colour": colour or next_colour(self.classes), "initial": initial}
-            self._ledger.record("class", data, "classes")
 
     def review(self, polygon: BaseGeometry, crs: Any = None) -> None:
         """Say that everything inside a polygon is labelled: what is unlabelled there is background.
@@ -325,7 +308,7 @@ class LabelSession:
     @property
     def can_undo(self) -> bool:
         """Whether `undo` has something to take back."""
-        return not self.prompts.is_empty or self.state.undoable is not None
+        return not self._draft.is_empty or self.state.undoable is not None
 
     @property
     def can_redo(self) -> bool:
@@ -342,8 +325,9 @@ class LabelSession:
             NothingToUndoError: there is nothing left.
         """
         with self._ledger.lock:
-            if not self.prompts.is_empty:
+            if not self._draft.is_empty:
                 self._draft.step_back()
+                self._refining = None if self._draft.is_empty else self._refining
                 self._ledger.tell("mask")
                 return "the last click"
             event = self.state.undoable
@@ -496,11 +480,9 @@ class LabelSession:
             )
         return float(col), float(row)
 
-    def _known(self, class_name: str) -> None:
-        if class_name not in self.classes:
-            raise UnknownClassError(
-                f"there is no class {class_name!r}; the classes are {list(self.classes)}, add_class adds one"
-            )
+    def _clear_draft(self) -> None:
+        self._draft.clear()
+        self._refining = None
 
     def _prompt(self, prompts: Prompts) -> Proposal:
         proposal = self._draft.prompt(self._learner.current, prompts, self._scale)

@@ -4,54 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.core.prompts import Prompts
-from seglab.core.windows import Window
+from seglab.app.label_events import Labels
+from seglab.app.labelled import LabelledObject
 from seglab.errors import ProjectDamagedError
 from seglab.store.events import Event
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#8c564b")
 """Default class colours: Okabe and Ito's, which colour-blind people can tell apart, and brown."""
 
-FRINGE = 0.1
-"""An object of which a later one of its own class leaves less than this share was corrected by it: the rest goes."""
-
 TITLES = {
     "accept": "accept {class}",
     "review": "mark an area as reviewed",
     "never_train": "mark an area as never trained on",
+    "edit": "change {objects}",
+    "delete": "delete {objects}",
+    "merge": "merge {objects}",
+    "split": "split an object",
     "class": "add class {name}",
+    "rename_class": "rename class {old} to {new}",
+    "recolour_class": "recolour class {name}",
+    "merge_classes": "merge class {source} into {target}",
     "round": "round {number}",
     "rollback": "go back to round {number}",
 }
 """What can be undone, in words; the fields are the event's data."""
-
-
-@dataclass(frozen=True)
-class LabelledObject:
-    """An accepted object."""
-
-    id: int
-    """The number of the event that accepted it."""
-    class_name: str
-    geometry: BaseGeometry
-    """Outline in scene pixels, on pixel edges."""
-    prompts: Prompts
-    """What was clicked."""
-    window: Window
-    """The window in which it was accepted."""
-    iou: float
-    """The model's own estimate of the mask's IoU when it was accepted, 0 to 1."""
-    round: int
-    """The round of the model that drew it; 0 before any."""
-    author: str
-    time: str
-    """UTC, ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +58,8 @@ class State:
     """What undo would take back."""
     redoable: Event | None
     """What redo would bring back."""
-
-
-def accept_data(
-    class_name: str, geometry: BaseGeometry, prompts: Prompts, window: Window, iou: float, round_number: int
-) -> dict[str, Any]:
-    """The data of an "accept" event."""
-    return {
-        "class": class_name,
-        "geometry": shapely.to_wkb(geometry, hex=True),
-        "prompts": prompts.to_json(),
-        "window": [window.col, window.row, window.width, window.height, window.scale],
-        "iou": iou,
-        "round": round_number,
-    }
+    renamed: Mapping[str, str]
+    """Names that classes had before, which rounds may know them by, and what they are called now."""
 
 
 def next_colour(classes: Mapping[str, str]) -> str:
@@ -100,7 +70,11 @@ def next_colour(classes: Mapping[str, str]) -> str:
 
 def title(event: Event) -> str:
     """What an event did, in words."""
-    return TITLES[event.kind].format(**event.data)
+    data = dict(event.data)
+    if isinstance(data.get("objects"), list):
+        count = len(data["objects"])
+        data["objects"] = "an object" if count == 1 else f"{count} objects"
+    return TITLES[event.kind].format(**data)
 
 
 def reduce(events: Iterable[Event]) -> State:
@@ -110,28 +84,23 @@ def reduce(events: Iterable[Event]) -> State:
         ProjectDamagedError: an event does not hold what its kind needs.
     """
     events = list(events)
-    done, undone = _history(events)
+    done, undone = history(events)
     maps = [event.data for event in events if event.kind == "prediction"]
     held_out = _held_out(events)
-    classes: dict[str, str] = {}
-    objects: list[LabelledObject] = []
+    labels = Labels()
     areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
     current = 0
     for event in done:
         with _decoding(event):
-            if event.kind == "class":
-                classes[event.data["name"]] = event.data["colour"]
-            elif event.kind == "accept":
-                objects = _with_object(objects, _object_of(event))
-            elif event.kind in areas:
+            if event.kind in areas:
                 areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
-            else:
+            elif not labels.apply(event):
                 current = int(event.data["number"])
     # Classes that a project starts with are not something a person did.
     acts = [event for event in done if not event.data.get("initial")]
     return State(
-        classes,
-        tuple(objects),
+        labels.classes,
+        tuple(labels.objects),
         tuple(areas["review"]),
         tuple(areas["never_train"]),
         held_out,
@@ -139,6 +108,7 @@ def reduce(events: Iterable[Event]) -> State:
         maps[-1] if maps else None,
         acts[-1] if acts else None,
         undone[-1] if undone else None,
+        labels.renamed,
     )
 
 
@@ -151,7 +121,7 @@ def _held_out(events: Iterable[Event]) -> BaseGeometry | None:
     return None
 
 
-def _history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
+def history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
     """Events in force, and those that redo would bring back (the next one last)."""
     done: list[Event] = []
     undone: list[Event] = []
@@ -177,37 +147,3 @@ def _decoding(event: Event) -> Iterator[None]:
             f"event {event.id} ({event.kind!r}) of the project's events.jsonl is damaged ({error!r}); restore the file "
             "from a backup, or take that line out. Nothing was changed."
         ) from error
-
-
-def _object_of(event: Event) -> LabelledObject:
-    data = event.data
-    return LabelledObject(
-        event.id,
-        data["class"],
-        shapely.from_wkb(data["geometry"]),
-        Prompts.from_json(data["prompts"]),
-        Window(*data["window"]),
-        data["iou"],
-        data["round"],
-        event.author,
-        event.time,
-    )
-
-
-def _with_object(objects: list[LabelledObject], new: LabelledObject) -> list[LabelledObject]:
-    """The objects with one more, which takes its ground from those before it; what is left empty disappears."""
-    kept = []
-    for old in objects:
-        if old.geometry.intersects(new.geometry):
-            rest = polygons_only(old.geometry.difference(new.geometry))
-            corrected = old.class_name == new.class_name and rest.area < FRINGE * old.geometry.area
-            old = replace(old, geometry=shapely.MultiPolygon() if corrected else rest)
-        if not old.geometry.is_empty:
-            kept.append(old)
-    return [*kept, new]
-
-
-def polygons_only(geometry: BaseGeometry) -> BaseGeometry:
-    """A geometry's areas, as a MultiPolygon; lines and points that set operations leave behind are dropped."""
-    parts = [g for g in getattr(geometry, "geoms", [geometry]) if g.geom_type == "Polygon" and g.area > 0]
-    return shapely.MultiPolygon(parts)

@@ -10,6 +10,7 @@ import numpy as np
 import rasterio
 from rasterio.enums import Resampling
 
+from seglab.app.mapping import map_colours
 from seglab.app.session import LabelSession
 from seglab.core.overlay import MapFrame, Overlay, image_png
 from seglab.errors import NoPredictionError
@@ -116,7 +117,7 @@ def _prediction_path(session: LabelSession) -> str:
 
 def _class_colours(session: LabelSession) -> dict[int, tuple[int, int, int]]:
     """Red, green, blue of each value of a class map; background and no data stay transparent."""
-    return {value: parse_colour(colour) for value, colour in enumerate(session.classes.values(), start=1)}
+    return {value: parse_colour(colour) for value, colour in map_colours(session.state).items()}
 
 
 def _tiled(server: TileServer, handle: TileLayerHandle) -> TiledLayer:

@@ -82,6 +82,14 @@ def rasterize(geometry: BaseGeometry, target: Window | tuple[int, int]) -> np.nd
     return features.rasterize([polygons], out_shape=out_shape, transform=transform, dtype=np.uint8).astype(bool)
 
 
+def on_pixel_edges(geometry: BaseGeometry) -> BaseGeometry:
+    """The outline of the pixels whose centre lies in a geometry, scene pixels (MultiPolygon)."""
+    left, top, right, bottom = geometry.bounds
+    col, row = math.floor(left), math.floor(top)
+    window = Window(col, row, math.ceil(right) - col, math.ceil(bottom) - row)
+    return polygons_of(rasterize(geometry, window), col, row)
+
+
 def clean(mask: np.ndarray, min_area: int = 0, fill_holes: float = 0) -> np.ndarray:
     """A mask without specks and pinholes.
 

@@ -13,8 +13,8 @@ import rasterio
 import shapely
 
 from seglab import errors
+from seglab.app.label_events import accept_data
 from seglab.app.session import LabelSession
-from seglab.app.state import accept_data
 from seglab.core.prompts import Point, Prompts
 from seglab.core.windows import Window
 from tests.conftest import LAKES, lake_mask

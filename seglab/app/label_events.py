@@ -1,0 +1,198 @@
+"""What each kind of event does to objects and classes: the only place that knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from seglab.app.labelled import LabelledObject, polygons_only
+from seglab.core.prompts import Prompts
+from seglab.core.windows import Window
+from seglab.store.events import Event
+
+FRINGE = 0.1
+"""An object of which a later one of its own class leaves less than this share was corrected by it: the rest goes."""
+PARTS = 2**32
+"""Distance between the numbers of the parts that one event splits an object into."""
+
+
+@dataclass
+class Labels:
+    """Objects and classes while events are gone through."""
+
+    classes: dict[str, str] = field(default_factory=dict)
+    """Colour '#rrggbb' by name, in order."""
+    objects: list[LabelledObject] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Names that classes had before, and what they are called now."""
+
+    def apply(self, event: Event) -> bool:
+        """Follow an event.
+
+        Returns:
+            Whether it is about objects or classes.
+
+        Raises:
+            KeyError, TypeError, ValueError, shapely.errors.ShapelyError: it does not hold what its kind needs.
+        """
+        handler = _HANDLERS.get(event.kind)
+        if handler is not None:
+            handler(self, event)
+        return handler is not None
+
+    def take(self, ids: set[int]) -> list[LabelledObject]:
+        """Remove objects; those that are not there (another notebook may have removed them) do not matter."""
+        taken = [o for o in self.objects if o.id in ids]
+        self.objects = [o for o in self.objects if o.id not in ids]
+        return taken
+
+
+def accept_data(
+    class_name: str,
+    geometry: BaseGeometry,
+    prompts: Prompts,
+    window: Window,
+    iou: float,
+    round_number: int,
+    replaces: int | None = None,
+) -> dict[str, Any]:
+    """The data of an "accept" event.
+
+    Args:
+        class_name, geometry, prompts, window, iou: of the object.
+        round_number: of the model that drew it.
+        replaces: the object that it is a better drawing of.
+    """
+    data = {
+        "class": class_name,
+        "geometry": shapely.to_wkb(geometry, hex=True),
+        "prompts": prompts.to_json(),
+        "window": [window.col, window.row, window.width, window.height, window.scale],
+        "iou": iou,
+        "round": round_number,
+    }
+    return data if replaces is None else data | {"replaces": replaces}
+
+
+def _accept(labels: Labels, event: Event) -> None:
+    data = event.data
+    before = labels.take({data["replaces"]}) if "replaces" in data else []
+    new = LabelledObject(
+        event.id,
+        data["class"],
+        shapely.from_wkb(data["geometry"]),
+        Prompts.from_json(data["prompts"]),
+        Window(*data["window"]),
+        data["iou"],
+        data["round"],
+        event.author,
+        event.time,
+        any(o.unsure for o in before),
+        " ".join(o.note for o in before if o.note),
+    )
+    labels.objects = _with_object(labels.objects, new)
+
+
+def _edit(labels: Labels, event: Event) -> None:
+    data = event.data
+    changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
+    ids = set(data["objects"])
+    labels.objects = [replace(o, **changes) if o.id in ids else o for o in labels.objects]
+
+
+def _delete(labels: Labels, event: Event) -> None:
+    labels.take(set(event.data["objects"]))
+
+
+def _merge(labels: Labels, event: Event) -> None:
+    taken = labels.take(set(event.data["objects"]))
+    if not taken:
+        return
+    largest = max(taken, key=lambda o: o.geometry.area)
+    points = tuple(point for o in taken for point in o.prompts.points)
+    notes = " ".join(o.note for o in taken if o.note)
+    labels.objects.append(
+        LabelledObject(
+            event.id,
+            event.data["class"],
+            polygons_only(shapely.union_all([o.geometry for o in taken])),
+            Prompts(points),
+            largest.window,
+            min(o.iou for o in taken),
+            max(o.round for o in taken),
+            event.author,
+            event.time,
+            any(o.unsure for o in taken),
+            notes,
+        )
+    )
+
+
+def _split(labels: Labels, event: Event) -> None:
+    for old in labels.take({event.data["object"]}):
+        for number, outline in enumerate(event.data["parts"]):
+            part = shapely.from_wkb(outline)
+            # A point that is not in the part says nothing about it: it was in the object.
+            points = tuple(p for p in old.prompts.points if part.intersects(shapely.Point(p.col, p.row)))
+            made = replace(old, id=event.id + number * PARTS, geometry=part, prompts=Prompts(points))
+            labels.objects.append(replace(made, author=event.author, time=event.time))
+
+
+def _add_class(labels: Labels, event: Event) -> None:
+    labels.classes[event.data["name"]] = event.data["colour"]
+
+
+def _rename_class(labels: Labels, event: Event) -> None:
+    old, new = event.data["old"], event.data["new"]
+    labels.classes = {new if name == old else name: colour for name, colour in labels.classes.items()}
+    _move_objects(labels, old, new)
+
+
+def _merge_classes(labels: Labels, event: Event) -> None:
+    source, target = event.data["source"], event.data["target"]
+    labels.classes.pop(source, None)
+    _move_objects(labels, source, target)
+
+
+def _recolour_class(labels: Labels, event: Event) -> None:
+    if event.data["name"] in labels.classes:
+        labels.classes[event.data["name"]] = event.data["colour"]
+
+
+def _move_objects(labels: Labels, old: str, new: str) -> None:
+    labels.objects = [replace(o, class_name=new) if o.class_name == old else o for o in labels.objects]
+    renamed = {name: new if now == old else now for name, now in labels.renamed.items()} | {old: new}
+    labels.renamed = {name: now for name, now in renamed.items() if name != now}
+
+
+def _with_object(objects: list[LabelledObject], new: LabelledObject) -> list[LabelledObject]:
+    """The objects with one more, which takes its ground from those before it; what is left empty disappears."""
+    kept = []
+    for old in objects:
+        if old.geometry.intersects(new.geometry):
+            rest = polygons_only(old.geometry.difference(new.geometry))
+            corrected = old.class_name == new.class_name and rest.area < FRINGE * old.geometry.area
+            old = replace(old, geometry=shapely.MultiPolygon() if corrected else rest)
+        if not old.geometry.is_empty:
+            kept.append(old)
+    return [*kept, new]
+
+
+_EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}
+"""What an "edit" may change: key of its data, and field of the object."""
+
+_HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
+    "accept": _accept,
+    "edit": _edit,
+    "delete": _delete,
+    "merge": _merge,
+    "split": _split,
+    "class": _add_class,
+    "rename_class": _rename_class,
+    "recolour_class": _recolour_class,
+    "merge_classes": _merge_classes,
+}

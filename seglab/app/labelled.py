@@ -1,0 +1,43 @@
+"""An accepted object, and how its outline stays an outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from seglab.core.prompts import Prompts
+from seglab.core.windows import Window
+
+
+@dataclass(frozen=True)
+class LabelledObject:
+    """An accepted object."""
+
+    id: int
+    """The number of the event that made it; of the k-th part that an object was split into, k * PARTS more."""
+    class_name: str
+    geometry: BaseGeometry
+    """Outline in scene pixels, on pixel edges."""
+    prompts: Prompts
+    """What was clicked; nothing where it was drawn by hand."""
+    window: Window
+    """The window in which it was accepted."""
+    iou: float
+    """The model's own estimate of the mask's IoU when it was accepted, 0 to 1."""
+    round: int
+    """The round of the model that drew it; 0 before any."""
+    author: str
+    time: str
+    """UTC, ISO 8601."""
+    unsure: bool = False
+    """A person is not sure of it: rounds neither learn from it nor are judged by it."""
+    note: str = ""
+    """What a person has to say about it."""
+
+
+def polygons_only(geometry: BaseGeometry) -> BaseGeometry:
+    """A geometry's areas, as a MultiPolygon; lines and points that set operations leave behind are dropped."""
+    parts = [g for g in getattr(geometry, "geoms", [geometry]) if g.geom_type == "Polygon" and g.area > 0]
+    return shapely.MultiPolygon(parts)
