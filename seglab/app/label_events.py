@@ -59,6 +59,7 @@ def accept_data(
     iou: float,
     round_number: int,
     replaces: int | None = None,
+    candidate: int = 0,
 ) -> dict[str, Any]:
     """The data of an "accept" event.
 
@@ -66,6 +67,7 @@ def accept_data(
         class_name, geometry, prompts, window, iou: of the object.
         round_number: of the model that drew it.
         replaces: the object that it is a better drawing of.
+        candidate: which of the model's masks it is, from 0.
     """
     data = {
         "class": class_name,
@@ -74,6 +76,7 @@ def accept_data(
         "window": [window.col, window.row, window.width, window.height, window.scale],
         "iou": iou,
         "round": round_number,
+        "candidate": candidate,
     }
     return data if replaces is None else data | {"replaces": replaces}
 

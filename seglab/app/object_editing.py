@@ -166,11 +166,14 @@ class ObjectEditing:
         """
         with self._ledger.lock:
             whole = self._object(*self._known_objects([object_id]))
-            parts = _parts(whole.geometry, None if line is None else self.grid.geometry_to_pixel(line, crs))
+            cutting = None if line is None else self.grid.geometry_to_pixel(line, crs)
+            parts = _parts(whole.geometry, cutting)
             if len(parts) < 2:
                 why = "is in one piece; draw a line to cut along" if line is None else "is not cut by that line"
                 raise ObjectEditError(f"object {object_id} {why}. Begin and end the line outside the object")
             data = {"object": object_id, "parts": [shapely.to_wkb(part, hex=True) for part in parts]}
+            if cutting is not None:
+                data["line"] = shapely.to_wkb(cutting, hex=True)
             before = {o.id for o in self.objects}
             self._ledger.record("split", data, "labels")
             return [o for o in self.objects if o.id not in before]

@@ -173,7 +173,12 @@ class Draft:
     @property
     def mask(self) -> Proposal | None:
         """The chosen candidate."""
-        return self.candidates[self._steps[-1].chosen] if self.candidates else None
+        return self.candidates[self.chosen] if self.candidates else None
+
+    @property
+    def chosen(self) -> int:
+        """Which of the candidates that is."""
+        return self._steps[-1].chosen
 
     def prompt(self, current: CurrentModel, prompts: Prompts, scale: int) -> Proposal:
         """Ask the model for masks for the prompts so far and one more.

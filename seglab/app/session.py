@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab import jobs
 from seglab.active.suggest import Suggestion
 from seglab.app.areas import area_in_scene
+from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.held_out import kept_out
 from seglab.app.label_events import accept_data
@@ -269,6 +270,7 @@ class LabelSession(ClassEditing, ObjectEditing):
                 proposal.iou,
                 proposal.round,
                 self._refining,
+                self._draft.chosen,
             )
             try:
                 event = self._ledger.record("accept", data, "labels", self._clear_draft)
@@ -462,6 +464,14 @@ class LabelSession(ClassEditing, ObjectEditing):
         if not self.objects:
             raise NoLabelsError("nothing is accepted yet, so there is nothing to export")
         return export_labels(self.labels, self._new_file(path), grid=self.grid, classes=dict(self.classes))
+
+    def as_code(self, check: bool = True) -> str:
+        """The Python calls that make this project's labels again.
+
+        Args:
+            check: draw each object again, to find the calls that give its very outline.
+        """
+        return as_code(self.project.events(), self.project.manifest, load=self._learner.load if check else None)
 
     def close(self) -> None:
         """Stop what is running and release the scene's files; the project is already on disk."""

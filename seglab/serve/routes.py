@@ -33,10 +33,22 @@ class Route:
     """"server", "page", "server-proxy" or "direct"."""
     url: str
     """Address of a tile, absolute or from the page's origin; PAGE_BASE stands in the route "page"."""
+    reason: str = ""
+    """Why it is tried, and where it leads, for a person."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base_url of the notebook server that started this kernel."""
+
+    url: str
+    """With a slash at both ends."""
+    reason: str
+    """How it is known, for a person."""
 
 
 def candidates(
-    port: int,
+    port: int | str,
     path: str,
     environ: Mapping[str, str] | None = None,
     servers: Sequence[Mapping[str, Any]] | None = None,
@@ -45,7 +57,7 @@ def candidates(
     """The routes to try, best first; the first one is complete without the page's help.
 
     Args:
-        port: of the tile server.
+        port: of the tile server, or what shall stand for it.
         path: below its root, starting with "/".
         environ: of the kernel; None: this process's.
         servers: as `running_servers` returns; None: ask it.
@@ -55,21 +67,23 @@ def candidates(
         The notebook server's proxy under the base_url known here, the same under the page's own,
         jupyter-server-proxy, and the port itself, which a browser on this machine reaches.
     """
-    base = base_url(
+    known = find_base(
         os.environ if environ is None else environ,
         running_servers() if servers is None else servers,
         os.getppid() if parent_pid is None else parent_pid,
     )
+    base = known.url
+    forwards = "localtileserver's extension of the notebook server"
     return [
-        Route("server", f"{base}{PROXY}/{port}{path}"),
-        Route("page", f"{PAGE_BASE}{PROXY}/{port}{path}"),
-        Route("server-proxy", f"{base}{SERVER_PROXY}/{port}{path}"),
-        Route("direct", f"http://127.0.0.1:{port}{path}"),
+        Route("server", f"{base}{PROXY}/{port}{path}", f"{forwards}; {base!r} by {known.reason}"),
+        Route("page", f"{PAGE_BASE}{PROXY}/{port}{path}", "the same, under the base_url that the page itself knows"),
+        Route("server-proxy", f"{base}{SERVER_PROXY}/{port}{path}", "jupyter-server-proxy, which hubs often have"),
+        Route("direct", f"http://127.0.0.1:{port}{path}", "the port itself, for a browser on this machine"),
     ]
 
 
-def base_url(environ: Mapping[str, str], servers: Sequence[Mapping[str, Any]], parent_pid: int) -> str:
-    """The base_url of the notebook server that started this kernel, with a slash at both ends.
+def find_base(environ: Mapping[str, str], servers: Sequence[Mapping[str, Any]], parent_pid: int) -> Base:
+    """The base_url of the notebook server that started this kernel, and how it is known.
 
     Args:
         environ: of the kernel.
@@ -82,13 +96,15 @@ def base_url(environ: Mapping[str, str], servers: Sequence[Mapping[str, Any]], p
     """
     for name in _BASE_URL_VARIABLES:
         if environ.get(name):
-            return _slashed(environ[name])
+            return Base(_slashed(environ[name]), name)
     parents = {str(parent_pid), environ.get("JPY_PARENT_PID", "")}  # on Windows the variable holds a handle
     for server in servers:
         if str(server.get("pid")) in parents:
-            return _slashed(str(server.get("base_url", "")))
+            return Base(_slashed(str(server.get("base_url", ""))), "the notebook server that started this process")
     shared = {_slashed(str(server.get("base_url", ""))) for server in servers}
-    return shared.pop() if len(shared) == 1 else "/"
+    if len(shared) == 1:
+        return Base(shared.pop(), "the notebook server that is running")
+    return Base("/", "default: no notebook server says otherwise" if not shared else "default: the servers differ")
 
 
 def running_servers(runtime_dir: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:

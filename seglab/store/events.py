@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +95,28 @@ class EventLog:
             self._events.append(event)
             self._offset += len(line)
             return event
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Append events of another log as they are, all or none: their numbers, times and authors stay.
+
+        Args:
+            events: In order; numbered above those that are here.
+
+        Raises:
+            ProjectError: A number is taken or out of order; nothing was appended.
+            ProjectDamagedError, ProjectBusyError, WriteError: As `append` raises.
+        """
+        with self._lock.held(), self._threads:
+            self._refresh()
+            self._set_torn_tail_aside()
+            last, lines = self._events[-1].id if self._events else 0, []
+            for event in events:
+                if event.id <= last:
+                    raise ProjectError(f"event {event.id} cannot follow event {last}; copy events into a new project")
+                last = event.id
+                lines.append(_line(event.id, event.time, event.author, event.kind, event.data))
+            self._write(b"".join(lines))
+            self._refresh()
 
     def _refresh(self) -> None:
         """Read what was appended since the last look."""

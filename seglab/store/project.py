@@ -145,6 +145,22 @@ class Project:
         """Append an event; it is on the disk when this returns (see `EventLog.append`)."""
         return self._log.append(kind, data, author)
 
+    def copy_history(self, source: Project) -> None:
+        """Take over everything that happened in another project: its events as they are, and its rounds.
+
+        Args:
+            source: The other one; only read. Its rounds are checked against their checksums.
+
+        Raises:
+            ProjectError: This project has events or rounds of those numbers already.
+            ProjectDamagedError: A round of the source is damaged.
+            WriteError: The system refused to write.
+        """
+        with self._lock.held():
+            for card in source.rounds():
+                self._rounds.copy(card["round"], source._rounds)
+        self._log.extend(source.events())
+
     def write_labels(self, labels: gpd.GeoDataFrame, styles: Mapping[str, str]) -> None:
         """Replace labels.gpkg.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,21 @@ class RoundStore:
             (temp / ADAPTER_NAME).write_bytes(data)
             (temp / CARD_NAME).write_text(text + "\n", encoding="utf-8")
         return number
+
+    def copy(self, number: int, source: RoundStore) -> None:
+        """Take over a round of another store under its own number.
+
+        Raises:
+            ProjectError: There is a round of that number.
+            UnknownRoundError, ProjectDamagedError: The source does not have it, or its files are damaged.
+            WriteError: The system refused; no round was added.
+        """
+        source.load(number)  # its tensors are those that were saved
+        target = self._folder / f"{number:03d}"
+        if target.exists():
+            raise ProjectError(f"there is a round {number} in {str(self._folder)!r}; copy rounds into a new project")
+        with atomic.replacing(target) as temp:
+            shutil.copytree(source._folder / target.name, temp)
 
     def cards(self) -> list[dict[str, Any]]:
         """The cards of all rounds, by number.

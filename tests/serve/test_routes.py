@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from seglab.serve.routes import base_url, candidates, running_servers
+from seglab.serve.routes import candidates, find_base, running_servers
 
 SERVERS = [{"pid": 11, "base_url": "/other/"}, {"pid": 22, "base_url": "/base/"}]
 
@@ -29,7 +29,21 @@ SERVERS = [{"pid": 11, "base_url": "/other/"}, {"pid": 22, "base_url": "/base/"}
     ],
 )
 def test_base_url(environ, servers, parent, expected):
-    assert base_url(environ, servers, parent) == expected
+    assert find_base(environ, servers, parent).url == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "servers", "parent", "expected"),
+    [
+        ({"JPY_BASE_URL": "lab"}, [], 1, "JPY_BASE_URL"),
+        ({}, SERVERS, 22, "the notebook server that started this process"),
+        ({}, SERVERS[:1], 1, "the notebook server that is running"),
+        ({}, SERVERS, 1, "default: the servers differ"),
+        ({}, [], 1, "default: no notebook server says otherwise"),
+    ],
+)
+def test_base_url_says_how_it_is_known(environ, servers, parent, expected):
+    assert find_base(environ, servers, parent).reason == expected
 
 
 def test_candidates_are_ordered_and_the_first_is_complete():

@@ -297,3 +297,16 @@ def test_a_read_only_project_opens_and_refuses_to_append(project):
             reopened.append("accept", {})
     finally:
         project.folder.chmod(0o755)
+
+
+def test_events_of_another_log_are_taken_over_as_they_are(tmp_path, manifest):
+    source = Project.create(tmp_path / "one.seglab", manifest)
+    for number in range(3):
+        source.append("tick", {"number": number}, "ada")
+    target = Project.create(tmp_path / "other.seglab", manifest)
+    target.copy_history(source)
+    assert target.events() == source.events() == Project.open(target.folder).events()
+    assert target.append("tock", {}).id == 4
+    with pytest.raises(ProjectError, match="cannot follow"):
+        target.copy_history(source)
+    assert len(target.events()) == 4

@@ -135,3 +135,25 @@ def test_a_damaged_card_is_noticed(project, content):
     for attempt in (project.rounds, lambda: project.load_round(1)):
         with pytest.raises(ProjectDamagedError, match=r"card\.json"):
             attempt()
+
+
+def test_rounds_are_taken_over_with_their_numbers(tmp_path, project, manifest):
+    for _ in range(2):
+        project.save_round({"a": np.ones(2, np.float32)}, {"parent": 0})
+    shutil.rmtree(project.folder / "rounds" / "001")
+    target = Project.create(tmp_path / "other.seglab", manifest)
+    target.copy_history(project)
+    assert target.rounds() == project.rounds()
+    assert [card["round"] for card in target.rounds()] == [2]
+    np.testing.assert_array_equal(target.load_round(2)[0]["a"], [1, 1])
+    with pytest.raises(ProjectError, match="there is a round 2"):
+        target.copy_history(project)
+
+
+def test_a_damaged_round_is_not_taken_over(tmp_path, project, manifest):
+    project.save_round({"a": np.ones(2, np.float32)}, {"parent": 0})
+    (project.folder / "rounds" / "001" / "adapter.safetensors").write_bytes(b"x")
+    target = Project.create(tmp_path / "other.seglab", manifest)
+    with pytest.raises(ProjectDamagedError):
+        target.copy_history(project)
+    assert target.rounds() == [] and target.events() == []

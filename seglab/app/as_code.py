@@ -1,0 +1,276 @@
+"""A project's log as Python: the calls that lead to the same labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from seglab.app.label_events import PARTS, Labels
+from seglab.app.labelled import LabelledObject
+from seglab.app.redraw import LoadRound, Prompt, Redrawn, assumed, redraw_all
+from seglab.app.state import history, reduce
+from seglab.core.prompts import Point, Prompts
+from seglab.store.events import Event
+
+HEAD = """\
+# {name}, as Python calls: the same labels in a new project.
+# Coordinates are scene pixels (column, row); what was undone is left out.
+"""
+UNKNOWN = """\
+# The log does not tell which of the three masks was chosen, nor when a box was drawn: the best mask is taken and the
+# box comes first, so that outlines may differ.
+"""
+SETTINGS = ("model", "bands", "adapt_from", "adapter", "extra_bands")
+"""Of the manifest: what `seglab.open` takes under the same name."""
+
+
+def as_code(
+    events: Iterable[Event],
+    manifest: Mapping[str, Any],
+    project: str | None = None,
+    load: LoadRound | None = None,
+) -> str:
+    """The calls that make a project again, from its log.
+
+    Rounds are named in comments, not trained again: a round that is trained again is another round.
+
+    Args:
+        events: the project's.
+        manifest: the project's.
+        project: folder of the new project; "NAME_again.seglab" if None.
+        load: gives the model of a round. With it each object is drawn again to find the calls that give its outline;
+            where there are none, the outline is painted. None: the likely calls are written, unchecked.
+
+    Returns:
+        A Python program.
+
+    Raises:
+        ProjectDamagedError: an event does not hold what its kind needs.
+    """
+    done, _ = history(events)
+    reduce(done)  # says which event is damaged, before any is written
+    accepted = accepted_objects(done)
+    calls = {o.id: assumed(o.prompts, o.window, e.data.get("candidate", 0)) for e, o in accepted}
+    unchecked = load is None and any("candidate" not in e.data and o.prompts.points for e, o in accepted)
+    if load is not None:
+        calls |= redraw_all([o for _, o in accepted if not o.prompts.is_empty], load)
+    name = manifest["scene"]["name"]
+    body = _Writer(done, calls, load is not None, manifest).lines()
+    imports = ["import shapely", ""] if any("shapely." in line for line in body) else []
+    head = HEAD.format(name=name) + (UNKNOWN if unchecked else "")
+    opening = _open(done, manifest, project or f"{name}_again.seglab")
+    return head + "\n".join([*imports, "import seglab", "", *opening, *body, ""])
+
+
+def accepted_objects(done: Iterable[Event]) -> list[tuple[Event, LabelledObject]]:
+    """The objects as they were accepted, before later ones took ground from them, each with its event.
+
+    Args:
+        done: events in force.
+    """
+    return [(event, made) for event in done if event.kind == "accept" for made in reduce([event]).objects]
+
+
+def _open(done: Iterable[Event], manifest: Mapping[str, Any], project: str) -> list[str]:
+    classes = {e.data["name"]: e.data["colour"] for e in done if e.kind == "class" and e.data.get("initial")}
+    settings = {"classes": classes, "project": project} | {key: manifest[key] for key in SETTINGS if key in manifest}
+    return [
+        "session = seglab.open(",
+        f"    {manifest['scene']['path']!r},",
+        *(f"    {key}={value!r}," for key, value in settings.items()),
+        ")",
+    ]
+
+
+class _Writer:
+    """Writes events as calls, one after the other; knows what there is when each of them happens."""
+
+    def __init__(
+        self, done: list[Event], calls: Mapping[int, Redrawn], checked: bool, manifest: Mapping[str, Any]
+    ) -> None:
+        self._done = done
+        self._calls = calls
+        self._checked = checked
+        self._scene = f"shapely.box(0, 0, {manifest['scene']['width']}, {manifest['scene']['height']})"
+        self._named = {i for event in done for i in _mentioned(event)}
+        self._labels = Labels()
+        self._scale = 1
+
+    def lines(self) -> list[str]:
+        """All calls; an empty line before each event."""
+        found: list[str] = []
+        for event in self._done:
+            if not event.data.get("initial"):
+                found += ["", *_WRITERS.get(event.kind, _Writer._no_call)(self, event)]
+            self._labels.apply(event)
+        return found
+
+    # -- objects
+
+    def _accept(self, event: Event) -> list[str]:
+        data, calls = event.data, self._calls[event.id]
+        lines = [f"# object {event.id}, drawn by {_model(data['round'])}"]
+        outline = shapely.from_wkb(data["geometry"])
+        accept = self._assign([event.id], f"session.accept({data['class']!r})")
+        before = self._found([data["replaces"]]) if "replaces" in data else []
+        if before:
+            return [
+                *lines,
+                *self._refine(before[0], Prompts.from_json(data["prompts"])),
+                *self._exactly(outline),
+                accept,
+            ]
+        if not calls.prompts:
+            return [*lines, f'session.paint({_wkt(outline)}, crs="pixel")', accept]
+        if calls.scale != self._scale:
+            self._scale = calls.scale
+            lines.append(f"session.scale = {calls.scale}")
+        for prompt, choice in zip(calls.prompts, calls.choices, strict=True):
+            lines += [_prompt(prompt), *([f"session.choose({choice})"] if choice else [])]
+        why = self._why_painted(data["round"], calls)
+        return [*lines, *([f"# {why}", *self._exactly(outline)] if why else []), accept]
+
+    def _why_painted(self, number: int, calls: Redrawn) -> str:
+        """Why an object's clicks do not give its outline in the new project; "" if they do, as far as is known."""
+        if number:
+            return f"round {number} is not in the new project, so that the outline it drew is painted"
+        if not self._checked or calls.exact:
+            return ""
+        known = calls.problem or ("other settings" if calls.iou is None else f"IoU {calls.iou:.3f}")
+        return f"its clicks alone do not give its outline ({known}), so that it is painted"
+
+    def _refine(self, before: LabelledObject, prompts: Prompts) -> list[str]:
+        """An accepted object taken up again, and what was said of it since."""
+        old = before.prompts
+        fresh: list[Prompt] = [p for p in prompts.points if p not in old.points]
+        if prompts.box is not None and prompts.box != old.box:
+            fresh.insert(0, prompts.box)
+        return [f"session.refine({_variable(before.id)})", *map(_prompt, fresh)]
+
+    def _exactly(self, outline: BaseGeometry) -> list[str]:
+        """The current mask made to be an outline."""
+        return [
+            f"outline = {_wkt(outline)}",
+            'session.paint(outline, crs="pixel")',
+            f'session.paint({self._scene} - outline, positive=False, crs="pixel")',
+        ]
+
+    def _edit(self, event: Event) -> list[str]:
+        names = {"class": "class_name"}
+        changes = {names.get(key, key): value for key, value in event.data.items() if key != "objects"}
+        return self._on_objects("edit", event.data["objects"], changes)
+
+    def _delete(self, event: Event) -> list[str]:
+        return self._on_objects("delete", event.data["objects"], {})
+
+    def _merge(self, event: Event) -> list[str]:
+        (call,) = self._on_objects("merge", event.data["objects"], {"class_name": event.data["class"]})
+        return [call if call.startswith("#") else self._assign([event.id], call)]
+
+    def _split(self, event: Event) -> list[str]:
+        whole = self._found([event.data["object"]])
+        if not whole:
+            return self._no_call(event)
+        ids = [event.id + number * PARTS for number in range(len(event.data["parts"]))]
+        line = event.data.get("line")
+        along = "" if line is None else f', {_wkt(shapely.from_wkb(line))}, crs="pixel"'
+        return [self._assign(ids, f"session.split({_variable(whole[0].id)}{along})")]
+
+    def _on_objects(self, method: str, ids: Iterable[int], options: Mapping[str, Any]) -> list[str]:
+        found = [_variable(o.id) for o in self._found(ids)]
+        if not found:
+            return [f"# session.{method}: the objects were gone"]
+        return [f"session.{method}({', '.join([*found, *(f'{k}={v!r}' for k, v in options.items())])})"]
+
+    def _found(self, ids: Iterable[int]) -> list[LabelledObject]:
+        """Those of the objects that are there."""
+        there = {o.id: o for o in self._labels.objects}
+        return [there[i] for i in ids if i in there]
+
+    def _assign(self, ids: list[int], call: str) -> str:
+        """A call that makes objects; those that are named later get variables."""
+        if not self._named.intersection(ids):
+            return call
+        if len(ids) == 1:
+            return f"{_variable(ids[0])} = {call}.id"
+        return f"{', '.join(map(_variable, ids))} = (part.id for part in {call})"
+
+    # -- classes, areas, rounds
+
+    def _class(self, event: Event) -> list[str]:
+        return [f"session.add_class({event.data['name']!r}, {event.data['colour']!r})"]
+
+    def _rename_class(self, event: Event) -> list[str]:
+        return [f"session.rename_class({event.data['old']!r}, {event.data['new']!r})"]
+
+    def _recolour_class(self, event: Event) -> list[str]:
+        return [f"session.recolour_class({event.data['name']!r}, {event.data['colour']!r})"]
+
+    def _merge_classes(self, event: Event) -> list[str]:
+        return [f"session.merge_classes({event.data['source']!r}, {event.data['target']!r})"]
+
+    def _area(self, event: Event) -> list[str]:
+        return [f'session.{event.kind}({_wkt(shapely.from_wkb(event.data["geometry"]))}, crs="pixel")']
+
+    def _round(self, event: Event) -> list[str]:
+        number = event.data["number"]
+        return [
+            f"# round {number} was put in use here; training it again makes another round",
+            "# session.retrain().result()",
+        ]
+
+    def _rollback(self, event: Event) -> list[str]:
+        number = event.data["number"]
+        return [f"# back to {_model(number)}", f"# session.rollback({number})"]
+
+    def _no_call(self, event: Event) -> list[str]:
+        return [f"# event {event.id}: {event.kind}, which has no call here"]
+
+
+_WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
+    "accept": _Writer._accept,
+    "edit": _Writer._edit,
+    "delete": _Writer._delete,
+    "merge": _Writer._merge,
+    "split": _Writer._split,
+    "class": _Writer._class,
+    "rename_class": _Writer._rename_class,
+    "recolour_class": _Writer._recolour_class,
+    "merge_classes": _Writer._merge_classes,
+    "review": _Writer._area,
+    "never_train": _Writer._area,
+    "round": _Writer._round,
+    "rollback": _Writer._rollback,
+}
+"""Lines of code for an event, by its kind."""
+
+
+def _prompt(prompt: Prompt) -> str:
+    if isinstance(prompt, Point):
+        sign = "" if prompt.positive else ", positive=False"
+        return f'session.click({prompt.col!r}, {prompt.row!r}{sign}, crs="pixel")'
+    corners = ", ".join(repr(value) for value in (prompt.left, prompt.top, prompt.right, prompt.bottom))
+    return f'session.box({corners}, crs="pixel")'
+
+
+def _wkt(geometry: BaseGeometry) -> str:
+    return f'shapely.from_wkt("{geometry.wkt}")'
+
+
+def _model(number: int) -> str:
+    return f"round {number}" if number else "the model before any round"
+
+
+def _mentioned(event: Event) -> list[int]:
+    """Numbers of the objects that an event is about."""
+    data = event.data
+    return [*data.get("objects", ()), *(data[key] for key in ("object", "replaces") if key in data)]
+
+
+def _variable(number: int) -> str:
+    """The name of an object's number in the code: o7, or o7_2 for the second part of what event 7 split."""
+    part, event = divmod(number, PARTS)
+    return f"o{event}_{part + 1}" if part else f"o{event}"

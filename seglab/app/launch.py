@@ -1,0 +1,170 @@
+"""From a shell to the labeller: a notebook of one cell, and the command that opens it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from seglab.core.handles import is_remote
+from seglab.core.raster import Scene
+from seglab.errors import MissingPackageError, ProjectError, WriteError
+from seglab.store import atomic
+from seglab.store.project import Project
+
+COMMENT = "# Run this cell: click it, then Shift+Enter."
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+"""Without it JupyterLab asks for a kernel, in a dialog over the page."""
+MOST_NAMES = 100
+"""Names that are tried for a notebook before it goes to a temporary folder."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What opens the labeller."""
+
+    notebook: Path
+    project: Path
+    """The project's folder, made by the first run of the cell where it is new."""
+
+
+def prepare(scene: str, options: Mapping[str, Any], project: Path | None = None) -> Launch:
+    """Check the scene and the project, and write the notebook that labels it.
+
+    Args:
+        scene: path or URL.
+        options: of `seglab.open`, beside the project; those that are None are left out.
+        project: its folder; `NAME.seglab` in the working directory if None.
+
+    Raises:
+        SceneNotFoundError, NotARasterError, EmptySceneError, UnsupportedSceneError, DamagedSceneError: see Scene.open.
+        ProjectError: the folder of the project is missing, or something else stands in its place.
+        WriteError: the project's folder cannot be written.
+    """
+    opened = Scene.open(scene)
+    opened.close()
+    path = opened.path if is_remote(opened.path) else str(Path(opened.path).absolute())
+    folder = (Path.cwd() / f"{opened.name}.seglab" if project is None else project.expanduser()).absolute()
+    _check_project(folder)
+    code = cell_code(path, {**options, "project": str(folder)})
+    return Launch(_place(folder, code), folder)
+
+
+def cell_code(scene: str, options: Mapping[str, Any]) -> str:
+    """The cell: `seglab.label` with its arguments as Python literals, whatever they hold."""
+    given = "".join(f"    {name}={value!r},\n" for name, value in options.items() if value is not None)
+    return f"{COMMENT}\nimport seglab\n\nseglab.label(\n    {scene!r},\n{given})"
+
+
+def notebook_bytes(code: str) -> bytes:
+    """A notebook (nbformat 4.5) with one cell of code."""
+    cell = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "label",
+        "metadata": {},
+        "outputs": [],
+        "source": code,
+    }
+    notebook = {"cells": [cell], "metadata": KERNEL, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(notebook, indent=1).encode() + b"\n"
+
+
+def lab_command(notebook: Path, port: int | None = None, browser: bool = True) -> list[str]:
+    """The command that starts JupyterLab on a notebook, with its folder as root.
+
+    Args:
+        notebook: in a folder of its own or the user's.
+        port: of the server; Jupyter's choice if None.
+        browser: open one.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={notebook.parent}",
+        f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as root it refuses to run unless told that this is meant
+        command.append("--allow-root")
+    if port is not None:
+        command.append(f"--ServerApp.port={port}")
+    return command if browser else [*command, "--no-browser"]
+
+
+def voila_command(notebook: Path, port: int | None = None, browser: bool = True) -> list[str]:
+    """The command that serves a notebook as a dashboard, without code: see `lab_command`."""
+    # without a token whoever else is on this machine could change the labels
+    command = [sys.executable, "-m", "voila", str(notebook), "--Voila.auto_token=True"]
+    if port is not None:
+        command.append(f"--port={port}")
+    return command if browser else [*command, "--no-browser"]
+
+
+def require_voila() -> None:
+    """Check that voila is there.
+
+    Raises:
+        MissingPackageError: it is not.
+    """
+    if importlib.util.find_spec("voila") is None:
+        raise MissingPackageError("the dashboard needs voila: pip install voila; or leave --voila out for JupyterLab")
+
+
+def _check_project(folder: Path) -> None:
+    """Refuse now what would otherwise fail in the notebook."""
+    if (folder / "project.json").exists():
+        Project.open(folder)
+        target = folder
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ProjectError(
+            f"{str(folder)!r} is a file or holds other files, and is no project; pass --project with another folder"
+        )
+    elif not folder.parent.is_dir():
+        raise ProjectError(f"{str(folder.parent)!r} is no folder; make it, or pass --project with another path")
+    else:
+        target = folder if folder.is_dir() else folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        raise WriteError(
+            f"cannot write in {str(target)!r} ({error}); pass --project with a folder that you may write to"
+        ) from error
+
+
+def _place(project: Path, code: str) -> Path:
+    """Write the notebook beside the project, else into a temporary folder; another one there is never replaced."""
+    data = notebook_bytes(code)
+    for number in range(1, MOST_NAMES):
+        path = project.with_name(f"label_{project.stem}{'' if number == 1 else f'_{number}'}.ipynb")
+        if not path.exists():
+            try:
+                atomic.write_bytes(path, data)
+            except WriteError:  # the project is writable, the folder around it is not
+                break
+            return path
+        if _begins_with(path, code):
+            return path
+    path = Path(tempfile.mkdtemp(prefix="seglab-label-")) / f"label_{project.stem}.ipynb"
+    atomic.write_bytes(path, data)
+    return path
+
+
+def _begins_with(path: Path, code: str) -> bool:
+    """Whether a notebook is one that was written for the same call; a person may have added cells."""
+    try:
+        source = json.loads(path.read_bytes())["cells"][0]["source"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return ("".join(source) if isinstance(source, list) else source) == code
