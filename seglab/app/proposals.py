@@ -196,6 +196,16 @@ class Draft:
         self._steps.append(_Step(prompts, propose(current, prompts, wanted, previous, self._warm)))
         return self.candidates[0]
 
+    @property
+    def warm(self) -> WarmImage:
+        """What the decoder knows of the window that was looked at last."""
+        return self._warm
+
+    def better(self, proposal: Proposal) -> Proposal:
+        """Show a mask in place of the best one that the last prompt gave."""
+        self._steps[-1] = replace(self._steps[-1], candidates=(proposal, *self.candidates[1:]))
+        return proposal
+
     def put(self, prompts: Prompts, proposal: Proposal) -> None:
         """Show a mask that was drawn, not asked for."""
         self._steps.append(_Step(prompts, (proposal,)))

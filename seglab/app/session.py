@@ -15,6 +15,7 @@ from seglab.active.suggest import Suggestion
 from seglab.app.areas import area_in_scene
 from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
+from seglab.app.following import follow
 from seglab.app.held_out import kept_out
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
@@ -59,6 +60,9 @@ class LabelSession(ClassEditing, ObjectEditing):
         author: who labels; the account's name if None.
         adapter: family of adapters that rounds train: see seglab.models.adapters.registry.
         isolate: train in a process of its own, so that a crash there costs the round and not the kernel.
+
+    Attributes:
+        follows: whether an object that its window cuts is looked at again from farther away.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class LabelSession(ClassEditing, ObjectEditing):
         self._scale = 1
         self._draft = Draft()
         self._refining: int | None = None
+        self.follows = True
         self._learner = Learner(scene, project, model, self._ledger, adapter, isolate)
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
@@ -495,7 +500,11 @@ class LabelSession(ClassEditing, ObjectEditing):
         self._refining = None
 
     def _prompt(self, prompts: Prompts) -> Proposal:
-        proposal = self._draft.prompt(self._learner.current, prompts, self._scale)
+        current = self._learner.current
+        proposal = self._draft.prompt(current, prompts, self._scale)
+        if self.follows:
+            whole = follow(current, prompts, proposal, self._draft.warm)
+            proposal = proposal if whole is None else self._draft.better(whole)
         self._ledger.tell("mask")
         return proposal
 
