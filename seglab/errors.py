@@ -131,6 +131,10 @@ class UnknownObjectError(SegLabError):
     """The project has no such accepted object."""
 
 
+class MaskTidyError(SegLabError):
+    """A mask cannot be tidied as asked."""
+
+
 class ObjectEditError(SegLabError):
     """An accepted object cannot be changed in that way."""
 

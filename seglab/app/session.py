@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
@@ -19,15 +20,17 @@ from seglab.app.following import follow
 from seglab.app.held_out import kept_out
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
-from seglab.app.labels_table import labels_table
+from seglab.app.labels_table import areas_table, labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.proposals import Draft, Proposal
-from seglab.app.rounds import Round, comparison
+from seglab.app.round_keeping import RoundKeeping
 from seglab.app.state import State, title
+from seglab.app.tidy import Tidy
 from seglab.core.grid import Grid
+from seglab.core.masks import polygons_of
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
 from seglab.errors import (
@@ -36,19 +39,17 @@ from seglab.errors import (
     NothingToUndoError,
     OutsideSceneError,
     SegLabError,
-    UnknownRoundError,
     WriteError,
 )
 from seglab.export import export_labels
 from seglab.inference.sweep import Prediction
 from seglab.models.sam import AdaptedSam
 from seglab.store.project import Project
-from seglab.store.round_files import read_round_file, write_round_file
 
 Listener = Callable[["LabelSession", str], None]
 
 
-class LabelSession(ClassEditing, ObjectEditing):
+class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
@@ -63,6 +64,7 @@ class LabelSession(ClassEditing, ObjectEditing):
 
     Attributes:
         follows: whether an object that its window cuts is looked at again from farther away.
+        tidy: what is done to masks when they are accepted.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class LabelSession(ClassEditing, ObjectEditing):
         self._draft = Draft()
         self._refining: int | None = None
         self.follows = True
+        self.tidy = Tidy()
         self._learner = Learner(scene, project, model, self._ledger, adapter, isolate)
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
@@ -131,6 +134,11 @@ class LabelSession(ClassEditing, ObjectEditing):
         return labels_table(self.objects, self.grid)
 
     @property
+    def areas(self) -> pd.DataFrame:
+        """Objects, pixels and true hectares by class."""
+        return areas_table(self.objects, self.classes, self.grid)
+
+    @property
     def prompts(self) -> Prompts:
         """What has been clicked for the object that is not accepted yet."""
         return self._draft.prompts
@@ -144,21 +152,6 @@ class LabelSession(ClassEditing, ObjectEditing):
     def mask(self) -> Proposal | None:
         """The chosen candidate, or None before the first click."""
         return self._draft.mask
-
-    @property
-    def rounds(self) -> list[Round]:
-        """All rounds of the project."""
-        return [Round(card["round"], card["parent"], card) for card in self.project.rounds()]
-
-    @property
-    def round(self) -> int:
-        """The round in use; 0 is the model before any."""
-        return self._learner.current.number
-
-    @property
-    def previewing(self) -> bool:
-        """Whether a first impression of the round that is being trained is in use."""
-        return self._learner.current.preview
 
     @property
     def prediction(self) -> Prediction | None:
@@ -257,6 +250,7 @@ class LabelSession(ClassEditing, ObjectEditing):
 
         Raises:
             NoMaskError: there is no mask, or it is empty.
+            MaskTidyError: tidying leaves nothing of it.
             UnknownClassError: the class is not in `classes`.
             WriteError: the project's folder cannot be written.
         """
@@ -267,11 +261,12 @@ class LabelSession(ClassEditing, ObjectEditing):
                 raise NoMaskError("there is no mask to accept; click an object first")
             if not proposal.array.any():
                 raise NoMaskError("the mask is empty; click the object again, or choose another candidate")
+            window = proposal.window
             data = accept_data(
                 class_name,
-                proposal.polygon,
+                polygons_of(self.tidy(proposal.array), window.col, window.row),
                 self.prompts,
-                proposal.window,
+                window,
                 proposal.iou,
                 proposal.round,
                 self._refining,
@@ -358,80 +353,6 @@ class LabelSession(ClassEditing, ObjectEditing):
                 raise NothingToUndoError("there is nothing to redo")
             self._step("redo", event.id)
             return title(event)
-
-    # -- the model's rounds
-
-    def retrain(self, steps: int | None = None) -> jobs.Job[Round]:
-        """Train the adapter, the mask decoder and the class prompts on what is accepted, in the background.
-
-        Labels may be added meanwhile; they count from the next round on. A quick preview is in use after some seconds,
-        the round as soon as it is finished and saved; a round that does worse on held-out ground than the one before
-        it is kept but not used, and its `verdict` says why.
-
-        Args:
-            steps: optimiser steps; the default recipe's if None.
-
-        Raises:
-            NoLabelsError: nothing is accepted yet.
-            JobRunningError: a round is being trained.
-        """
-        with self._ledger.lock:
-            return self._learner.retrain(self.state, steps)
-
-    def rollback(self, number: int) -> None:
-        """Go back to an earlier round (0: the model before any); undo brings the later one back.
-
-        Raises:
-            UnknownRoundError: the project has no such round.
-            RoundMismatchError: the round does not fit the model in use.
-        """
-        with self._ledger.lock:
-            known = [0, *(r.number for r in self.rounds)]
-            if number not in known:
-                raise UnknownRoundError(f"there is no round {number!r}; this project has {known}")
-            model = self._learner.load(number)
-            self._ledger.record("rollback", {"number": number}, "round", lambda: self._learner.take(model))
-
-    def compare(self, first: int, second: int) -> str:
-        """Two rounds side by side as a table in Markdown: what they were trained on, and how they were judged.
-
-        The figures are those that each round was judged by when it was made: later rounds have more held-out objects.
-
-        Raises:
-            UnknownRoundError: the project has no such round.
-        """
-        cards = {r.number: r.card for r in self.rounds}
-        for number in (first, second):
-            if number not in cards:
-                raise UnknownRoundError(f"there is no round {number!r}; this project has {sorted(cards)}")
-        return comparison(cards[first], cards[second])
-
-    def export_round(self, number: int, path: str | Path) -> Path:
-        """Write a round to one .safetensors file, to use it in another project or to share it.
-
-        Raises:
-            UnknownRoundError, ProjectDamagedError: the round is not there, or its files are damaged.
-            RoundFileError: the name does not end in .safetensors.
-            WriteError: the file could not be written.
-        """
-        target = self._new_file(path)
-        write_round_file(target, *self.project.load_round(number))
-        return target
-
-    def import_round(self, path: str | Path) -> Round:
-        """Add a round from a file that `export_round` wrote, and use it; undo goes back to the round before.
-
-        Raises:
-            RoundFileError: the file is missing, damaged or no round.
-            RoundMismatchError: the round was trained for other base weights, bands or adapter places.
-        """
-        tensors, card = read_round_file(Path(path))
-        with self._ledger.lock:
-            self._learner.check(tensors, card)
-            for name in card["classes"]:
-                if name not in self.classes:
-                    self.add_class(name)
-            return self._learner.adopt(tensors, card, Path(path).name)
 
     # -- maps, suggestions, export
 

@@ -29,6 +29,9 @@ WEB_MERCATOR_WORLD = 2 * math.pi * 6378137.0
 _EDGE_POINTS = 32
 """Points per side of a scene's outline when its bounds are transformed."""
 
+_AREA_SEGMENT = 64.0
+"""Longest straight edge when areas are measured, pixels: a row of pixels is a curve on the ground."""
+
 _local = threading.local()  # pyproj's transformers are not to be shared between threads
 
 
@@ -176,6 +179,23 @@ class Grid:
     def geometry_to_pixel(self, geometry: BaseGeometry, crs: Any = None) -> BaseGeometry:
         """A shapely geometry in pixel coordinates; `crs` as in `to_pixel`."""
         return shapely.transform(geometry, lambda xy: np.column_stack(self.to_pixel(xy[:, 0], xy[:, 1], crs)))
+
+    def area_m2(self, geometry: BaseGeometry) -> float | None:
+        """The true area of a geometry of pixel coordinates on the WGS 84 ellipsoid, square metres.
+
+        None without a CRS. Web Mercator and other projections that stretch do not matter: it is not measured in them.
+        """
+        if self.crs is None:
+            return None
+        ground = self.geometry_from_pixel(geometry, LONLAT, max_segment=_AREA_SEGMENT)
+        geod = pyproj.Geod(ellps="WGS84")
+
+        def ring(line: BaseGeometry) -> float:
+            # Its sign tells the direction, which is not to be trusted across the antimeridian.
+            return abs(geod.geometry_area_perimeter(line)[0])
+
+        parts = [part for part in getattr(ground, "geoms", [ground]) if part.geom_type == "Polygon"]
+        return float(sum(ring(part.exterior) - sum(ring(hole) for hole in part.interiors) for part in parts))
 
     def geometry_from_pixel(
         self, geometry: BaseGeometry, crs: Any = None, max_segment: float | None = None

@@ -120,6 +120,20 @@ def clean(mask: np.ndarray, min_area: int = 0, fill_holes: float = 0) -> np.ndar
     return mask
 
 
+def smooth(mask: np.ndarray, radius: float) -> np.ndarray:
+    """A mask with an even border: each pixel is what most of its surroundings are, weighted by a Gaussian.
+
+    Args:
+        mask: (h, w) bool; beyond the array it goes on as at its edge.
+        radius: of the surroundings (standard deviation), pixels; 0 changes nothing.
+
+    Returns:
+        A new (h, w) bool array.
+    """
+    mask = np.array(mask, dtype=bool)
+    return mask if radius <= 0 else ndimage.gaussian_filter(mask.astype(np.float32), radius, mode="nearest") > 0.5
+
+
 def largest_piece(mask: np.ndarray) -> np.ndarray:
     """The connected piece with the most pixels; all False for an empty mask.
 

@@ -187,3 +187,20 @@ def test_threads_agree() -> None:
     with ThreadPoolExecutor(4) as pool:
         for x, y in pool.map(lambda _: grid.from_pixel(col, row), range(8)):
             assert np.array_equal(x, expected[0]) and np.array_equal(y, expected[1])
+
+
+@pytest.mark.parametrize("lat", [0.0, 45.0, 70.0])
+def test_areas_are_true_where_web_mercator_stretches(lat: float) -> None:
+    """A square of 0.01 degrees, by pyproj's own geodesic area, from a scene in Web Mercator."""
+    to_mercator = pyproj.Transformer.from_crs(4326, 3857, always_xy=True).transform
+    west, south = to_mercator(10.0, lat)
+    east, north = to_mercator(10.01, lat + 0.01)
+    pixel = (east - west) / 100
+    grid = Grid(200, 400, Affine(pixel, 0, west, 0, -pixel, north), pyproj.CRS(3857))
+    rows = (north - south) / pixel
+    square = shapely.box(0, 0, 100, rows)
+    corners = ([10.0, 10.01, 10.01, 10.0], [lat, lat, lat + 0.01, lat + 0.01])
+    true, _ = pyproj.Geod(ellps="WGS84").polygon_area_perimeter(*corners)
+    assert grid.area_m2(square) == pytest.approx(true, rel=1e-5)
+    holed = square.difference(shapely.box(20, 20, 40, 40))
+    assert grid.area_m2(holed) == pytest.approx(true - grid.area_m2(shapely.box(20, 20, 40, 40)), rel=1e-6)

@@ -1,0 +1,41 @@
+"""What is done to a mask when it is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seglab.core.masks import clean, smooth
+from seglab.errors import MaskTidyError
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """How masks are tidied on accepting; as it stands, not at all."""
+
+    min_area: int = 0
+    """Separate pieces of fewer scene pixels are dropped."""
+    fill_holes: float = 0
+    """Holes of up to so many scene pixels are filled; math.inf fills all."""
+    smooth: float = 0
+    """Corners and bays narrower than about this radius are evened out, scene pixels."""
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, value in vars(self).items() if not value >= 0]
+        if wrong:
+            raise MaskTidyError(f"{wrong[0]}={getattr(self, wrong[0])!r} is not a size in pixels; give 0 or more")
+
+    def __call__(self, mask: np.ndarray) -> np.ndarray:
+        """A tidied copy of a mask.
+
+        Args:
+            mask: (h, w) bool, scene pixels.
+
+        Raises:
+            MaskTidyError: nothing would be left of it.
+        """
+        tidied = clean(smooth(mask, self.smooth), self.min_area, self.fill_holes)
+        if mask.any() and not tidied.any():
+            raise MaskTidyError(f"nothing of the mask is left after tidying it ({self}); set session.tidy to less")
+        return tidied

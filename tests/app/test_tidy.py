@@ -1,0 +1,56 @@
+"""Masks are tidied on accepting, if asked."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from shapely.geometry import box
+
+from seglab import errors
+from seglab.app.tidy import Tidy
+
+
+def untidy() -> np.ndarray:
+    mask = np.zeros((40, 40), bool)
+    mask[5:30, 5:30] = True
+    mask[10:12, 10:12] = False
+    mask[35, 35] = True
+    return mask
+
+
+def test_as_it_stands_a_mask_is_left_alone() -> None:
+    np.testing.assert_array_equal(Tidy()(untidy()), untidy())
+
+
+def test_specks_go_holes_close_and_corners_are_rounded() -> None:
+    found = Tidy(min_area=4, fill_holes=math.inf)(untidy())
+    assert found.sum() == 25 * 25 and not found[35, 35]
+    rounded = Tidy(smooth=2)(found)
+    assert not rounded[5, 5] and rounded[5, 17] and rounded[17, 17]
+
+
+def test_what_would_leave_nothing_is_refused() -> None:
+    with pytest.raises(errors.MaskTidyError, match="nothing of the mask"):
+        Tidy(min_area=1000)(untidy())
+    with pytest.raises(errors.MaskTidyError, match="smooth=-1"):
+        Tidy(smooth=-1)
+
+
+def test_accepted_objects_are_tidy(open_lakes) -> None:
+    session = open_lakes()
+    session.tidy = Tidy(min_area=30)
+    session.paint(box(20, 20, 50, 50), crs="pixel")
+    session.paint(box(80, 80, 83, 83), crs="pixel")
+    assert session.accept("water").geometry.bounds == (20, 20, 50, 50)
+
+
+def test_areas_by_class(open_lakes) -> None:
+    session = open_lakes()
+    session.paint(box(20, 20, 120, 70), crs="pixel")
+    session.accept("water")
+    areas = session.areas
+    assert list(areas.index) == ["water", "field"] and list(areas["objects"]) == [1, 0]
+    assert areas.loc["water", "pixels"] == 5000 and areas.loc["field", "hectares"] == 0
+    assert areas.loc["water", "hectares"] == pytest.approx(5000 * session.grid.pixel_size_m**2 / 1e4, rel=1e-3)
