@@ -187,7 +187,7 @@ class _Writer:
 
     def _found(self, ids: Iterable[int]) -> list[LabelledObject]:
         """Those of the objects that are there."""
-        there = {o.id: o for o in self._labels.objects}
+        there = {o.id: o for o in self._labels.objects.values()}
         return [there[i] for i in ids if i in there]
 
     def _assign(self, ids: list[int], call: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.labelled import LabelledObject, polygons_only
+from seglab.app.nearby import Nearby
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.store.events import Event
@@ -26,9 +27,16 @@ class Labels:
 
     classes: dict[str, str] = field(default_factory=dict)
     """Colour '#rrggbb' by name, in order."""
-    objects: list[LabelledObject] = field(default_factory=list)
+    objects: dict[int, LabelledObject] = field(default_factory=dict)
+    """By number, in order; none overlaps another."""
     renamed: dict[str, str] = field(default_factory=dict)
     """Names that classes had before, and what they are called now."""
+    nearby: Nearby = field(default_factory=Nearby)
+    """Where objects lie; copies share it."""
+
+    def copy(self) -> Labels:
+        """Labels that events can be applied to without changing these."""
+        return Labels(dict(self.classes), dict(self.objects), dict(self.renamed), self.nearby)
 
     def apply(self, event: Event) -> bool:
         """Follow an event.
@@ -44,11 +52,28 @@ class Labels:
             handler(self, event)
         return handler is not None
 
-    def take(self, ids: set[int]) -> list[LabelledObject]:
+    def take(self, ids: Iterable[int]) -> list[LabelledObject]:
         """Remove objects; those that are not there (another notebook may have removed them) do not matter."""
-        taken = [o for o in self.objects if o.id in ids]
-        self.objects = [o for o in self.objects if o.id not in ids]
-        return taken
+        return [self.objects.pop(i) for i in list(dict.fromkeys(ids)) if i in self.objects]
+
+    def put(self, new: LabelledObject) -> None:
+        """Add an object after all others."""
+        self.objects[new.id] = new
+        self.nearby.add(new.id, new.geometry)
+
+    def put_over(self, new: LabelledObject) -> None:
+        """Add an object that takes its ground from those before it; what is left empty disappears."""
+        for number in sorted(self.nearby.of(new.geometry)):
+            old = self.objects.get(number)
+            if old is None or not old.geometry.intersects(new.geometry):
+                continue
+            rest = polygons_only(old.geometry.difference(new.geometry))
+            corrected = old.class_name == new.class_name and rest.area < FRINGE * old.geometry.area
+            if rest.is_empty or corrected:
+                del self.objects[number]
+            else:
+                self.objects[number] = replace(old, geometry=rest)
+        self.put(new)
 
 
 def accept_data(
@@ -83,7 +108,7 @@ def accept_data(
 
 def _accept(labels: Labels, event: Event) -> None:
     data = event.data
-    before = labels.take({data["replaces"]}) if "replaces" in data else []
+    before = labels.take([data["replaces"]]) if "replaces" in data else []
     new = LabelledObject(
         event.id,
         data["class"],
@@ -97,28 +122,29 @@ def _accept(labels: Labels, event: Event) -> None:
         any(o.unsure for o in before),
         " ".join(o.note for o in before if o.note),
     )
-    labels.objects = _with_object(labels.objects, new)
+    labels.put_over(new)
 
 
 def _edit(labels: Labels, event: Event) -> None:
     data = event.data
     changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
-    ids = set(data["objects"])
-    labels.objects = [replace(o, **changes) if o.id in ids else o for o in labels.objects]
+    for number in data["objects"]:
+        if number in labels.objects:
+            labels.objects[number] = replace(labels.objects[number], **changes)
 
 
 def _delete(labels: Labels, event: Event) -> None:
-    labels.take(set(event.data["objects"]))
+    labels.take(event.data["objects"])
 
 
 def _merge(labels: Labels, event: Event) -> None:
-    taken = labels.take(set(event.data["objects"]))
+    taken = labels.take(event.data["objects"])
     if not taken:
         return
     largest = max(taken, key=lambda o: o.geometry.area)
     points = tuple(point for o in taken for point in o.prompts.points)
     notes = " ".join(o.note for o in taken if o.note)
-    labels.objects.append(
+    labels.put(
         LabelledObject(
             event.id,
             event.data["class"],
@@ -136,13 +162,13 @@ def _merge(labels: Labels, event: Event) -> None:
 
 
 def _split(labels: Labels, event: Event) -> None:
-    for old in labels.take({event.data["object"]}):
+    for old in labels.take([event.data["object"]]):
         for number, outline in enumerate(event.data["parts"]):
             part = shapely.from_wkb(outline)
             # A point that is not in the part says nothing about it: it was in the object.
             points = tuple(p for p in old.prompts.points if part.intersects(shapely.Point(p.col, p.row)))
             made = replace(old, id=event.id + number * PARTS, geometry=part, prompts=Prompts(points))
-            labels.objects.append(replace(made, author=event.author, time=event.time))
+            labels.put(replace(made, author=event.author, time=event.time))
 
 
 def _add_class(labels: Labels, event: Event) -> None:
@@ -167,22 +193,10 @@ def _recolour_class(labels: Labels, event: Event) -> None:
 
 
 def _move_objects(labels: Labels, old: str, new: str) -> None:
-    labels.objects = [replace(o, class_name=new) if o.class_name == old else o for o in labels.objects]
+    objects = labels.objects.items()
+    labels.objects = {i: replace(o, class_name=new) if o.class_name == old else o for i, o in objects}
     renamed = {name: new if now == old else now for name, now in labels.renamed.items()} | {old: new}
     labels.renamed = {name: now for name, now in renamed.items() if name != now}
-
-
-def _with_object(objects: list[LabelledObject], new: LabelledObject) -> list[LabelledObject]:
-    """The objects with one more, which takes its ground from those before it; what is left empty disappears."""
-    kept = []
-    for old in objects:
-        if old.geometry.intersects(new.geometry):
-            rest = polygons_only(old.geometry.difference(new.geometry))
-            corrected = old.class_name == new.class_name and rest.area < FRINGE * old.geometry.area
-            old = replace(old, geometry=shapely.MultiPolygon() if corrected else rest)
-        if not old.geometry.is_empty:
-            kept.append(old)
-    return [*kept, new]
 
 
 _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}

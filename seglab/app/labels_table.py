@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 
 from seglab.app.labelled import LabelledObject
@@ -58,5 +59,5 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
     }
     outlines = [o.geometry for o in objects]
     if grid.crs is not None:
-        outlines = [grid.geometry_from_pixel(outline, grid.crs) for outline in outlines]
+        outlines = grid.geometry_from_pixel(np.array(outlines, dtype=object), grid.crs)
     return gpd.GeoDataFrame(columns, geometry=outlines, crs=grid.crs)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seglab.app.labels_table import labels_table
-from seglab.app.state import State, reduce
+from seglab.app.state import History, State, reduce
 from seglab.core.grid import Grid
 from seglab.store.events import Event
 from seglab.store.project import Project
@@ -28,8 +28,9 @@ class Ledger:
 
     def __init__(self, project: Project, grid: Grid, author: str | None) -> None:
         self.lock = threading.RLock()
-        self.state: State = reduce(project.events())
+        self._history, self._followed = History(), 0
         self._project = project
+        self.state: State = self._up_to_date()
         self._grid = grid
         self._author = author
         self._listeners: list[Callable[[str], None]] = []
@@ -51,7 +52,7 @@ class Ledger:
         """
         with self.lock:
             event = self._project.append(kind, data, self._author)
-            self.state = reduce(self._project.events())
+            self.state = self._up_to_date()
             if apply is not None:
                 apply()
             try:
@@ -64,6 +65,14 @@ class Ledger:
     def after(self, kind: str, event: int) -> State:
         """The state that undoing or redoing an event would lead to."""
         return reduce([*self._project.events(), Event(0, "", "", kind, {"event": event})])
+
+    def _up_to_date(self) -> State:
+        """Follow what this and other notebooks have appended since the last look."""
+        events = self._project.events()
+        for event in events[self._followed :]:
+            self._history.follow(event)
+            self._followed += 1
+        return self._history.state()
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener(what)` after every change.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from seglab.store.events import Event
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#8c564b")
 """Default class colours: Okabe and Ito's, which colour-blind people can tell apart, and brown."""
+
+KEPT = 100
+"""Actions that can be undone without going through the whole log again."""
 
 TITLES = {
     "accept": "accept {class}",
@@ -77,65 +81,114 @@ def title(event: Event) -> str:
     return TITLES[event.kind].format(**data)
 
 
+class History:
+    """A project's events gone through one by one, with what undo and redo leave of them.
+
+    Following one more event costs little, however many came before: an undo goes back to labels that were kept.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[Event] = []
+        self.undone: list[Event] = []
+        self._kept: deque[tuple[int, Labels]] = deque(maxlen=KEPT)
+        self._labels = Labels()
+        self._held_out: BaseGeometry | None = None
+        self._map: Mapping[str, Any] | None = None
+
+    def follow(self, event: Event) -> None:
+        """Take one more event into account.
+
+        Raises:
+            ProjectDamagedError: it does not hold what its kind needs.
+        """
+        with _decoding(event):
+            if event.kind in ("undo", "redo"):
+                self._turn(event)
+            elif event.kind in TITLES:
+                self._apply(event)
+                self.undone.clear()
+            elif event.kind == "prediction":
+                self._map = event.data
+            elif event.kind == "held_out" and self._held_out is None:
+                # Chosen once, so the first choice counts, and no undo reaches it.
+                self._held_out = shapely.from_wkb(event.data["geometry"])
+
+    def state(self) -> State:
+        """What the events so far lead to."""
+        areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
+        current = 0
+        for event in self.done:
+            with _decoding(event):
+                if event.kind in areas:
+                    areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
+                elif event.kind in ("round", "rollback"):
+                    current = int(event.data["number"])
+        # Classes that a project starts with are not something a person did.
+        last = next((event for event in reversed(self.done) if not event.data.get("initial")), None)
+        return State(
+            dict(self._labels.classes),
+            tuple(self._labels.objects.values()),
+            tuple(areas["review"]),
+            tuple(areas["never_train"]),
+            self._held_out,
+            current,
+            self._map,
+            last,
+            self.undone[-1] if self.undone else None,
+            dict(self._labels.renamed),
+        )
+
+    def _apply(self, event: Event) -> None:
+        before = self._labels.copy()
+        self._labels.apply(event)
+        self._kept.append((event.id, before))
+        self.done.append(event)
+
+    def _turn(self, event: Event) -> None:
+        """Undo or redo."""
+        source, sink = (self.done, self.undone) if event.kind == "undo" else (self.undone, self.done)
+        target = next((e for e in reversed(source) if e.id == event.data.get("event")), None)
+        if target is None:  # another notebook may have undone it first
+            return
+        source.remove(target)
+        if event.kind == "redo" and (not self.done or self.done[-1].id < target.id):
+            self._apply(target)
+            return
+        sink.append(target)
+        if event.kind == "undo" and self._kept and self._kept[-1][0] == target.id:
+            self._labels = self._kept.pop()[1]
+        else:
+            self._again()
+
+    def _again(self) -> None:
+        """Go through everything from the start: what was undone or redone was not the last thing done."""
+        self.done.sort(key=lambda e: e.id)
+        done, self.done, self._labels = self.done, [], Labels()
+        self._kept.clear()
+        for event in done:
+            self._apply(event)
+
+
+def history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
+    """Events in force, and those that redo would bring back (the next one last)."""
+    found = _followed(events)
+    return found.done, found.undone
+
+
 def reduce(events: Iterable[Event]) -> State:
     """The state that a list of events leads to.
 
     Raises:
         ProjectDamagedError: an event does not hold what its kind needs.
     """
-    events = list(events)
-    done, undone = history(events)
-    maps = [event.data for event in events if event.kind == "prediction"]
-    held_out = _held_out(events)
-    labels = Labels()
-    areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
-    current = 0
-    for event in done:
-        with _decoding(event):
-            if event.kind in areas:
-                areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
-            elif not labels.apply(event):
-                current = int(event.data["number"])
-    # Classes that a project starts with are not something a person did.
-    acts = [event for event in done if not event.data.get("initial")]
-    return State(
-        labels.classes,
-        tuple(labels.objects),
-        tuple(areas["review"]),
-        tuple(areas["never_train"]),
-        held_out,
-        current,
-        maps[-1] if maps else None,
-        acts[-1] if acts else None,
-        undone[-1] if undone else None,
-        labels.renamed,
-    )
+    return _followed(events).state()
 
 
-def _held_out(events: Iterable[Event]) -> BaseGeometry | None:
-    """The ground that rounds are judged on: chosen once, so the first choice counts, and no undo reaches it."""
+def _followed(events: Iterable[Event]) -> History:
+    found = History()
     for event in events:
-        if event.kind == "held_out":
-            with _decoding(event):
-                return shapely.from_wkb(event.data["geometry"])
-    return None
-
-
-def history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
-    """Events in force, and those that redo would bring back (the next one last)."""
-    done: list[Event] = []
-    undone: list[Event] = []
-    for event in events:
-        if event.kind in ("undo", "redo"):
-            source, sink = (done, undone) if event.kind == "undo" else (undone, done)
-            target = next((e for e in source if e.id == event.data.get("event")), None)
-            if target is not None:  # another notebook may have undone it first
-                source.remove(target)
-                sink.append(target)
-        elif event.kind in TITLES:
-            done.append(event)
-            undone.clear()
-    return sorted(done, key=lambda e: e.id), undone
+        found.follow(event)
+    return found
 
 
 @contextmanager
