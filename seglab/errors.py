@@ -135,6 +135,10 @@ class MaskTidyError(SegLabError):
     """A mask cannot be tidied as asked."""
 
 
+class LabelsFileError(SegLabError):
+    """A file of labels made elsewhere cannot be imported as it is."""
+
+
 class ObjectEditError(SegLabError):
     """An accepted object cannot be changed in that way."""
 

@@ -158,6 +158,13 @@ class _Writer:
             f'session.paint({self._scene} - outline, positive=False, crs="pixel")',
         ]
 
+    def _import(self, event: Event) -> list[str]:
+        lines = [f"# imported from {event.data['source']!r}, as it was then"]
+        for number, found in enumerate(event.data["found"]):
+            lines.append(f'session.paint({_wkt(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
+            lines.append(self._assign([event.id + number * PARTS], f"session.accept({found['class']!r})"))
+        return lines
+
     def _edit(self, event: Event) -> list[str]:
         names = {"class": "class_name"}
         changes = {names.get(key, key): value for key, value in event.data.items() if key != "objects"}
@@ -232,6 +239,7 @@ class _Writer:
 
 _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "accept": _Writer._accept,
+    "import": _Writer._import,
     "edit": _Writer._edit,
     "delete": _Writer._delete,
     "merge": _Writer._merge,

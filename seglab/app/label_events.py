@@ -125,6 +125,15 @@ def _accept(labels: Labels, event: Event) -> None:
     labels.put_over(new)
 
 
+def _import(labels: Labels, event: Event) -> None:
+    for number, found in enumerate(event.data["found"]):
+        outline, window = shapely.from_wkb(found["geometry"]), Window(*found["window"])
+        made = LabelledObject(
+            event.id + number * PARTS, found["class"], outline, Prompts(), window, 1.0, 0, event.author, event.time
+        )
+        labels.put_over(made)
+
+
 def _edit(labels: Labels, event: Event) -> None:
     data = event.data
     changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
@@ -204,6 +213,7 @@ _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}
 
 _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "accept": _accept,
+    "import": _import,
     "edit": _edit,
     "delete": _delete,
     "merge": _merge,

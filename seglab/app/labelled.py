@@ -16,7 +16,7 @@ class LabelledObject:
     """An accepted object."""
 
     id: int
-    """The number of the event that made it; of the k-th part that an object was split into, k * PARTS more."""
+    """The number of the event that made it; where it made several (a split, an import), k * PARTS more for the k-th."""
     class_name: str
     geometry: BaseGeometry
     """Outline in scene pixels, on pixel edges."""

@@ -18,6 +18,7 @@ from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.following import follow
 from seglab.app.held_out import kept_out
+from seglab.app.importing import imported
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import areas_table, labels_table
@@ -33,6 +34,7 @@ from seglab.core.grid import Grid
 from seglab.core.masks import polygons_of
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
+from seglab.datasets.labels_file import read_labels
 from seglab.errors import (
     NoLabelsError,
     NoMaskError,
@@ -293,6 +295,39 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         """
         with self._ledger.lock:
             self._ledger.record("review", area_in_scene(polygon, self.grid, crs), "labels")
+
+    def import_labels(
+        self,
+        path: str | Path,
+        class_column: str | None = None,
+        class_name: str | None = None,
+        image: str | None = None,
+    ) -> int:
+        """Take over labels that were made elsewhere, as accepted objects; one action, which undo takes back.
+
+        Classes that the project does not have are added. Outlines are put on pixel edges; where objects overlap, the
+        later one wins.
+
+        Args:
+            path: GeoJSON, GeoPackage, Shapefile or another vector file, COCO JSON, or a project's folder.
+            class_column: the column that tells the class; a usual name if None.
+            class_name: one class for all, for files that tell none.
+            image: which image of a COCO file with several.
+
+        Returns:
+            How many objects were imported; those outside the scene are left out.
+
+        Raises:
+            LabelsFileError: the file cannot be used as it is.
+        """
+        labels = read_labels(path, class_column, class_name, image)
+        with self._ledger.lock:
+            found = imported(labels, self.grid, self.model_size)
+            for name in dict.fromkeys(entry["class"] for entry in found):
+                if name not in self.classes:
+                    self.add_class(name)
+            self._ledger.record("import", {"found": found, "source": Path(path).name}, "labels")
+            return len(found)
 
     def never_train(self, polygon: BaseGeometry, crs: Any = None) -> None:
         """Keep an area out of training: rounds do not learn from it and are judged on the objects in it.

@@ -26,6 +26,7 @@ TITLES = {
     "accept": "accept {class}",
     "review": "mark an area as reviewed",
     "never_train": "mark an area as never trained on",
+    "import": "import {objects}",
     "edit": "change {objects}",
     "delete": "delete {objects}",
     "merge": "merge {objects}",
@@ -75,8 +76,9 @@ def next_colour(classes: Mapping[str, str]) -> str:
 def title(event: Event) -> str:
     """What an event did, in words."""
     data = dict(event.data)
-    if isinstance(data.get("objects"), list):
-        count = len(data["objects"])
+    several = data.get("objects", data.get("found"))
+    if isinstance(several, list):
+        count = len(several)
         data["objects"] = "an object" if count == 1 else f"{count} objects"
     return TITLES[event.kind].format(**data)
 

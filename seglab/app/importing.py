@@ -1,0 +1,55 @@
+"""Labels that were made elsewhere, as accepted objects of a scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas as gpd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from seglab.app.areas import part_in_scene
+from seglab.app.drawing import window_around
+from seglab.core.grid import PIXEL, Grid
+from seglab.core.masks import on_pixel_edges
+from seglab.datasets.labels_file import CLASS
+from seglab.errors import LabelsFileError, OutsideSceneError
+
+
+def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, Any]]:
+    """The objects of an "import" event.
+
+    Args:
+        labels: see `datasets.labels_file.read_labels`.
+        grid: of the scene.
+        size: side of the model's input, model pixels.
+
+    Returns:
+        Class, geometry (WKB) and window of every object that reaches into the scene; those smaller than a pixel are
+        left out.
+
+    Raises:
+        LabelsFileError: none does, or the file's coordinates do not say where the scene is.
+    """
+    if labels.crs is not None and grid.crs is None:
+        raise LabelsFileError("the labels are georeferenced and the scene is not; give them in pixel coordinates")
+    crs = PIXEL if labels.crs is None else labels.crs
+    found = []
+    for name, outline in zip(labels[CLASS], labels.geometry, strict=True):
+        inside = _inside(outline, grid, crs)
+        if inside is not None and not inside.is_empty:
+            window = window_around(inside, size, 1, grid.shape)
+            place = [window.col, window.row, window.width, window.height, window.scale]
+            found.append({"class": name, "geometry": shapely.to_wkb(inside, hex=True), "window": place})
+    if not found:
+        raise LabelsFileError(
+            f"none of the {len(labels)} labels lies in the scene; check that file and scene are of the same place"
+        )
+    return found
+
+
+def _inside(outline: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry | None:
+    try:
+        return on_pixel_edges(part_in_scene(outline, grid, crs))
+    except OutsideSceneError:
+        return None
