@@ -12,9 +12,10 @@ import ipywidgets as widgets
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.state import LabelledObject
+from seglab.app.labelled import LabelledObject
 from seglab.core.overlay import LatLonBounds, MapFrame, Overlay
 from seglab.core.prompts import Prompts
+from seglab.ui.label_layer import LabelLayer
 
 HEIGHT = 560
 """Height of the map, CSS pixels."""
@@ -28,13 +29,12 @@ LARGEST_PIXEL = 32
 PLACE_SECONDS = 0.08
 """Time between two updates of the coordinates under the pointer."""
 
+POINTS = ("plus", "minus")
+"""Tools that click points; the strokes of the others never reach the map."""
+
 DRAGGED = ("box", "keep_out")
 """Tools that drag a rectangle; the map stands still meanwhile."""
 
-LINES = ("solid", "dashed", "dotted")
-"""Outlines of the classes in turn, so that colour alone does not tell them apart; names of CSS border styles."""
-
-_DASHES = {"solid": None, "dashed": "9 5", "dotted": "2 4"}
 _PLUS = (
     '<svg width="18" height="18" viewBox="0 0 18 18"><circle cx="9" cy="9" r="8" fill="#0a7d33" stroke="#fff" '
     'stroke-width="1.5"/><path d="M9 4.5v9M4.5 9h9" stroke="#fff" stroke-width="2"/></svg>'
@@ -48,15 +48,11 @@ _PANES = {
     "prediction": {"zIndex": 405, "pointerEvents": "none"},
     "labels": {"zIndex": 410, "pointerEvents": "none"},
     "suggestions": {"zIndex": 420, "pointerEvents": "none"},
+    "selected": {"zIndex": 425, "pointerEvents": "none"},
     "mask": {"zIndex": 430, "pointerEvents": "none"},
 }
 _DEGREES_PER_PIXEL = 360 / 256
 """Of longitude, at zoom 0 of a Web Mercator map."""
-
-
-def line_style(index: int) -> str:
-    """The outline of the class at a place of the list: "solid", "dashed" or "dotted"."""
-    return LINES[index % len(LINES)]
 
 
 class MapView:
@@ -81,7 +77,6 @@ class MapView:
         self._tool = "plus"
         self._corner: tuple[float, float] | None = None
         self._areas: tuple[BaseGeometry, ...] = ()
-        self._shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
         self._place_time = 0.0
         self.map = self._make_map()
         self.imagery: ipyleaflet.Layer | None = None
@@ -90,13 +85,14 @@ class MapView:
             True: ipyleaflet.DivIcon(html=_PLUS, icon_size=[18, 18], icon_anchor=[9, 9]),
             False: ipyleaflet.DivIcon(html=_MINUS, icon_size=[18, 18], icon_anchor=[9, 9]),
         }
-        self.labels = ipyleaflet.GeoJSON(data=_EMPTY, pane="labels", name="labels")
+        self.labels = LabelLayer(frame, "labels", self.map.add)
         self.areas = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="areas kept out of training")
         self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
+        self.selected = ipyleaflet.GeoJSON(data=_EMPTY, pane="selected", name="selected objects")
         self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
         self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
         self.points = ipyleaflet.LayerGroup(layers=(), name="points")
-        for layer in (self.labels, self.areas, self.suggestions, self.prompt_box, self.points):
+        for layer in (self.areas, self.suggestions, self.selected, self.prompt_box, self.points):
             self.map.add(layer)
         self._place = widgets.HTML()
         self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
@@ -239,27 +235,22 @@ class MapView:
         return tuple(marker.location) == tuple(wanted[0]) and marker.icon is self._icons[wanted[1]]
 
     def show_labels(self, objects: Sequence[LabelledObject], classes: Mapping[str, str]) -> None:
-        """Draw the accepted objects, all in one layer."""
-        place = {name: index for index, name in enumerate(classes)}
-        shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
-        features = []
-        for obj in objects:
-            key = obj.geometry.wkb  # a later object may have taken some of its ground
-            known = self._shapes.get(obj.id)
-            shapes[obj.id] = known if known and known[0] == key else (key, self.frame.geojson(obj.geometry))
-            colour = classes[obj.class_name]
-            style = {
-                "color": colour,
-                "weight": 2,
-                "opacity": 1,
-                "fillColor": colour,
-                "fillOpacity": 0.22,
-                "dashArray": _DASHES[line_style(place[obj.class_name])],
-            }
-            properties = {"id": obj.id, "class": obj.class_name, "style": style}
-            features.append({"type": "Feature", "properties": properties, "geometry": shapes[obj.id][1]})
-        self._shapes = shapes
-        self._set(self.labels, features)
+        """Draw the accepted objects."""
+        self.labels.show(objects, classes)
+
+    def show_selected(self, geometries: Sequence[BaseGeometry]) -> None:
+        """Outline the selected objects: a light line on a dark one, seen on any ground."""
+        shadow = {"color": "#222222", "weight": 7, "fill": False, "opacity": 0.85}
+        style = {"color": "#ffffff", "weight": 3, "fill": False, "opacity": 1}
+        shapes = [self.frame.geojson(geometry) for geometry in geometries]
+        self._set(
+            self.selected,
+            [
+                {"type": "Feature", "properties": {"style": part}, "geometry": shape}
+                for shape in shapes
+                for part in (shadow, style)
+            ],
+        )
 
     def show_areas(self, areas: Sequence[BaseGeometry]) -> None:
         """Draw the ground that rounds are judged on and never train on."""
@@ -290,6 +281,8 @@ class MapView:
 
     @staticmethod
     def _set(layer: ipyleaflet.GeoJSON, features: list[dict[str, Any]]) -> None:
+        for feature in features:  # ipyleaflet forgets the pane of a layer whose data are there before it is shown
+            feature["properties"]["style"] = {**feature["properties"]["style"], "pane": layer.pane}
         data = {"type": "FeatureCollection", "features": features}
         if layer.data != data:
             layer.data = data
@@ -318,7 +311,7 @@ class MapView:
             self._on_point(lat, lon, False)
         elif self._tool in DRAGGED:
             self._drag(kind, lat, lon)
-        elif kind == "click":
+        elif kind == "click" and self._tool in POINTS:
             self._on_point(lat, lon, None)
 
     def _drag(self, kind: str | None, lat: float, lon: float) -> None:

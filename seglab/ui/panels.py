@@ -1,105 +1,34 @@
-"""The column beside the map: classes, model, class map, suggestions, export."""
+"""The column beside the map: model, class map, suggestions, export."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
 from seglab.app.rounds import Round
-from seglab.ui.map_view import line_style
+from seglab.ui.keys import tip
 from seglab.ui.toolbar import button
 
 
-def _row(*children: widgets.Widget) -> widgets.HBox:
+def row(*children: widgets.Widget) -> widgets.HBox:
+    """Widgets side by side."""
     made = widgets.HBox(children)
     made.add_class("seglab-row")
     return made
 
 
-def _section(title: str, *children: widgets.Widget) -> widgets.VBox:
+def section(title: str, *children: widgets.Widget) -> widgets.VBox:
+    """Widgets below each other, under a heading."""
     made = widgets.VBox([widgets.HTML(f'<span class="seglab-title">{html.escape(title)}</span>'), *children])
     made.add_class("seglab-section")
     return made
 
 
-def _faint(text: str) -> str:
+def faint(text: str) -> str:
+    """Plain text as small print in HTML."""
     return f'<span class="seglab-faint">{html.escape(text)}</span>' if text else ""
-
-
-class ClassPanel(widgets.VBox):
-    """The classes with colour, outline and count; the chosen one is what Accept uses.
-
-    Args:
-        on_choose: called with a class's name.
-        on_add: called with a new class's name.
-    """
-
-    def __init__(self, on_choose: Callable[[str], None], on_add: Callable[[str], None]) -> None:
-        self._on_choose, self._on_add = on_choose, on_add
-        self.chosen: str | None = None
-        """The class in hand."""
-        self.toggles: dict[str, widgets.ToggleButton] = {}
-        self._switching = False
-        self._colours = widgets.HTML()
-        self._list = widgets.VBox()
-        self._list.add_class("seglab-classes")
-        self.name = widgets.Text(placeholder="New class", tooltip="Name of a new class; Enter adds it")
-        self.name.on_msg(self._pressed)
-        self.add = button("", "plus", "Add a class of that name", self._add)
-        self._colours.add_class("seglab-hidden")
-        super().__init__([_section("Class", self._list, _row(self.name, self.add)), self._colours])
-
-    def show(self, classes: Mapping[str, str], counts: Mapping[str, int]) -> None:
-        """Show the classes.
-
-        Args:
-            classes: colour '#rrggbb' by name, in order.
-            counts: accepted objects by name.
-        """
-        if list(self.toggles) != list(classes):
-            self._rebuild(classes)
-        for name, toggle in self.toggles.items():
-            count = counts.get(name, 0)
-            toggle.description = f"{name}  ({count})"
-            toggle.tooltip = f"Label objects as {name!r}; {count} accepted so far"
-        if self.chosen not in classes:
-            self.choose(next(iter(classes), None))
-
-    def _rebuild(self, classes: Mapping[str, str]) -> None:
-        rules = []
-        for toggle in self.toggles.values():
-            toggle.close()
-        self.toggles = {}
-        for index, (name, colour) in enumerate(classes.items()):
-            toggle = widgets.ToggleButton(value=name == self.chosen)
-            toggle.add_class("seglab-class")
-            toggle.add_class(f"seglab-class-{index}")
-            toggle.observe(lambda _, name=name: self.choose(name), names=["value"])
-            self.toggles[name] = toggle
-            rules.append(f".seglab-class-{index} {{--seglab-colour: {colour}; --seglab-line: {line_style(index)}}}")
-        self._colours.value = f"<style>{' '.join(rules)}</style>"
-        self._list.children = tuple(self.toggles.values())
-
-    def choose(self, name: str | None) -> None:
-        """Take a class in hand: exactly one is at any time."""
-        if self._switching:
-            return
-        self._switching = True
-        self.chosen = name
-        for other, toggle in self.toggles.items():
-            toggle.value = other == name
-        self._switching = False
-        if name is not None:
-            self._on_choose(name)
-
-    def _pressed(self, _: widgets.Widget, content: Mapping[str, object], buffers: object) -> None:
-        if content.get("event") == "submit":  # Enter
-            self._add()
-
-    def _add(self) -> None:
-        self._on_add(self.name.value)
 
 
 class ModelPanel(widgets.VBox):
@@ -112,7 +41,11 @@ class ModelPanel(widgets.VBox):
 
     def __init__(self, on_retrain: Callable[[], None], on_rollback: Callable[[int], None]) -> None:
         self.retrain = button(
-            "Retrain", "cogs", "Teach the model what you have accepted; you can go on labelling", on_retrain, "primary"
+            "Retrain",
+            "cogs",
+            tip("Teach the model what you have accepted; label on meanwhile", "retrain"),
+            on_retrain,
+            "primary",
         )
         self.retrain.add_class("seglab-wide")
         self.rounds = widgets.Dropdown(options=[("before any round", 0)], tooltip="Rounds of this project; ✓ is in use")
@@ -122,7 +55,7 @@ class ModelPanel(widgets.VBox):
         self._current = 0
         self._rounds: dict[int, Round] = {}
         self._previewing = False
-        super().__init__([_section("Model", _row(self.retrain), _row(self.rounds, self.back), self.note)])
+        super().__init__([section("Model", row(self.retrain), row(self.rounds, self.back), self.note)])
 
     def show(self, rounds: Sequence[Round], current: int, can_train: bool, previewing: bool) -> None:
         """Show the rounds and which is in use.
@@ -149,9 +82,9 @@ class ModelPanel(widgets.VBox):
         chosen = self.rounds.value
         self.back.disabled = chosen == self._current
         if self._previewing:
-            self.note.value = _faint("A quick preview of the next round is in use while it trains.")
+            self.note.value = faint("A quick preview of the next round is in use while it trains.")
         elif chosen in self._rounds:
-            self.note.value = _faint(self._rounds[chosen].verdict)
+            self.note.value = faint(self._rounds[chosen].verdict)
         else:
             self.note.value = ""
 
@@ -172,7 +105,11 @@ class MapPanel(widgets.VBox):
 
     def __init__(self, on_predict: Callable[[], None], on_look: Callable[[bool, float], None]) -> None:
         self.predict = button(
-            "Map the scene", "map", "Let the model map the whole scene into a file", on_predict, "primary"
+            "Map the scene",
+            "map",
+            tip("Let the model map the whole scene into a file", "predict"),
+            on_predict,
+            "primary",
         )
         self.predict.add_class("seglab-wide")
         self.visible = widgets.ToggleButton(value=True, icon="eye", tooltip="Show or hide the class map")
@@ -185,8 +122,8 @@ class MapPanel(widgets.VBox):
         look = lambda _: on_look(self.visible.value, self.opacity.value)  # noqa: E731
         self.visible.observe(look, names=["value"])
         self.opacity.observe(look, names=["value"])
-        self._look = _row(self.visible, self.opacity)
-        super().__init__([_section("Class map", _row(self.predict), self._look, self.note)])
+        self._look = row(self.visible, self.opacity)
+        super().__init__([section("Class map", row(self.predict), self._look, self.note)])
 
     def show(self, round_number: int | None, current: int, can_predict: bool) -> None:
         """Show which map there is.
@@ -199,11 +136,11 @@ class MapPanel(widgets.VBox):
         self.predict.disabled = not can_predict
         self.visible.disabled = self.opacity.disabled = round_number is None
         if round_number is None:
-            self.note.value = _faint("Not mapped yet.")
+            self.note.value = faint("Not mapped yet.")
         elif round_number == current:
-            self.note.value = _faint("Up to date with the model in use.")
+            self.note.value = faint("Up to date with the model in use.")
         else:
-            self.note.value = _faint(f"Made by round {round_number}; the model in use is round {current}.")
+            self.note.value = faint(f"Made by round {round_number}; the model in use is round {current}.")
 
 
 class SuggestPanel(widgets.VBox):
@@ -215,19 +152,23 @@ class SuggestPanel(widgets.VBox):
     """
 
     def __init__(self, on_suggest: Callable[[], None], on_step: Callable[[int], None]) -> None:
-        self.suggest = button("Suggest", "lightbulb-o", "Find windows where a label helps most", on_suggest)
+        self.suggest = button(
+            "Suggest", "lightbulb-o", tip("Find windows where a label helps most", "suggest"), on_suggest
+        )
         self.suggest.add_class("seglab-wide")
-        self.previous = button("", "chevron-left", "Go to the previous suggestion", lambda: on_step(-1))
-        self.next = button("", "chevron-right", "Go to the next suggestion", lambda: on_step(1))
+        self.previous = button(
+            "", "chevron-left", tip("Go to the previous suggestion", "suggestion:previous"), lambda: on_step(-1)
+        )
+        self.next = button("", "chevron-right", tip("Go to the next suggestion", "suggestion:next"), lambda: on_step(1))
         self.reason = widgets.HTML()
-        super().__init__([_section("Where next", _row(self.suggest, self.previous, self.next), self.reason)])
+        super().__init__([section("Where next", row(self.suggest, self.previous, self.next), self.reason)])
         self.show(None, 0, "")
 
     def show(self, current: int | None, count: int, reason: str) -> None:
         """Show one of the suggestions in words; None for none."""
         self.previous.disabled = self.next.disabled = count < 2
         text = "" if current is None else f"{current + 1} of {count}: {reason}"
-        self.reason.value = _faint(text)
+        self.reason.value = faint(text)
 
 
 class ExportPanel(widgets.VBox):
@@ -238,10 +179,56 @@ class ExportPanel(widgets.VBox):
     """
 
     def __init__(self, on_export: Callable[[str], None]) -> None:
-        self.file = widgets.Text(value="labels.gpkg", tooltip="The suffix decides: .gpkg, .geojson, .tif")
-        self.export = button("Export", "download", "Write the labels to that file", lambda: on_export(self.file.value))
-        super().__init__([_section("Export", _row(self.file, self.export))])
+        self.file = widgets.Text(
+            value="labels.gpkg", tooltip="The suffix decides: .gpkg, .geojson, .tif", continuous_update=False
+        )
+        self.export = button(
+            "Export", "download", tip("Write the labels to that file", "export"), lambda: on_export(self.file.value)
+        )
+        super().__init__([section("Export", row(self.file, self.export))])
 
     def show(self, can_export: bool) -> None:
         """Enable the button when there is something to export."""
         self.export.disabled = not can_export
+
+
+class SideTabs(widgets.VBox):
+    """Shows one of several columns at a time, below a row of tabs.
+
+    Args:
+        columns: what each tab shows, by its title.
+    """
+
+    def __init__(self, columns: dict[str, widgets.Widget]) -> None:
+        self._columns = columns
+        self._switching = False
+        self.tabs = {
+            title: widgets.ToggleButton(description=title, tooltip=f"Show: {title.lower()}") for title in columns
+        }
+        for title, tab in self.tabs.items():
+            tab.add_class("seglab-tab")
+            tab.observe(lambda _, title=title: self.choose(title), names=["value"])
+        head = widgets.HBox(list(self.tabs.values()))
+        head.add_class("seglab-tabs")
+        super().__init__([head, *columns.values()])
+        self.add_class("seglab-tabbed")
+        self.choose(next(iter(columns)))
+
+    def choose(self, title: str) -> None:
+        """Show a column."""
+        if self._switching:
+            return
+        self._switching = True
+        self.chosen = title
+        for other, column in self._columns.items():
+            self.tabs[other].value = other == title
+            if other == title:
+                column.remove_class("seglab-hidden")
+            else:
+                column.add_class("seglab-hidden")
+        self._switching = False
+
+    def next(self) -> None:
+        """Show the column after the one that is shown."""
+        titles = list(self._columns)
+        self.choose(titles[(titles.index(self.chosen) + 1) % len(titles)])

@@ -6,13 +6,25 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from seglab.ui.keys import keys_of, tip
+from seglab.ui.page import SIZES
+
 TOOLS = {
     "plus": ("Plus", "plus", "Click what belongs to the object"),
     "minus": ("Minus", "minus", "Click what does not belong to it; or right-click, or Alt+click, with any tool"),
     "box": ("Box", "square-o", "Drag a box around the object; pan with the arrow keys meanwhile"),
+    "scribble": ("Scribble", "pencil", "Draw a stroke through the object; with Alt, through what is not"),
+    "brush": ("Brush", "paint-brush", "Paint onto the mask, or begin one; with Alt, paint away"),
+    "eraser": ("Eraser", "eraser", "Paint away from the mask"),
+    "polygon": ("Polygon", "map-o", "Click corners; double click or Enter ends it. With Alt, it is taken away"),
+    "lasso": ("Lasso", "circle-o-notch", "Draw around the object freehand; with Alt, it is taken away"),
+    "cut": ("Cut", "scissors", "Draw a line through the selected object: it falls into two"),
     "keep_out": ("Keep out", "ban", "Drag an area that rounds never train on; they are judged on the objects in it"),
 }
 """Label, icon and tooltip by tool."""
+
+SIZED = ("brush", "eraser")
+"""Tools that have a size."""
 
 
 def button(label: str, icon: str, tooltip: str, action: Callable[[], None], style: str = "") -> widgets.Button:
@@ -38,6 +50,8 @@ class Toolbar(widgets.HBox):
         on_accept, on_reject, on_undo, on_redo: called without arguments.
         on_next: show the next candidate.
         on_home: show the whole scene.
+        on_help: show or hide the help.
+        on_size: called with the diameter of brush and eraser, screen pixels.
     """
 
     def __init__(
@@ -49,32 +63,56 @@ class Toolbar(widgets.HBox):
         on_redo: Callable[[], None],
         on_next: Callable[[], None],
         on_home: Callable[[], None],
+        on_help: Callable[[], None],
+        on_size: Callable[[int], None],
     ) -> None:
         self.tools = {
-            name: widgets.ToggleButton(description=label, icon=icon, tooltip=tooltip, value=name == "plus")
+            name: widgets.ToggleButton(
+                description=label, icon=icon, tooltip=tip(tooltip, f"tool:{name}"), value=name == "plus"
+            )
             for name, (label, icon, tooltip) in TOOLS.items()
         }
         self._on_tool = on_tool
         self._switching = False
         for name, toggle in self.tools.items():
             toggle.observe(lambda change, name=name: self.choose(name), names=["value"])
-        self.accept = button("Accept", "check", "Keep the mask as an object of the chosen class", on_accept, "success")
-        self.reject = button("Reject", "times", "Drop the mask and its points", on_reject)
-        self.next = button("Next mask", "refresh", "Show the next of the three candidate masks", on_next)
-        self.undo = button("Undo", "undo", "Take back the last click, else the last saved action", on_undo)
-        self.redo = button("Redo", "repeat", "Bring back what was undone", on_redo)
-        home = button("", "arrows-alt", "Show the whole scene", on_home)
+        self.size = self._size_choice(on_size)
+        keep = tip("Keep the mask as an object of the chosen class", "accept")
+        self.accept = button("Accept", "check", keep, on_accept, "success")
+        self.reject = button("Reject", "times", tip("Drop the mask and its points", "reject"), on_reject)
+        others = tip("Show the next of the three candidate masks", "candidate")
+        self.next = button("Next mask", "refresh", others, on_next)
+        self.undo = button("Undo", "undo", tip("Take back the last click, else the last saved action", "undo"), on_undo)
+        self.redo = button("Redo", "repeat", tip("Bring back what was undone", "redo"), on_redo)
+        home = button("", "arrows-alt", tip("Show the whole scene", "home"), on_home)
+        self.help = button("", "question", tip("Keys and mouse", "help"), on_help)
         groups = (
             tuple(self.tools.values()),
             (self.accept, self.reject, self.next),
             (self.undo, self.redo),
-            (home,),
+            (home, self.help),
+            (self.size,),
         )
         boxes = [widgets.HBox(group) for group in groups]
         for made in boxes:
             made.add_class("seglab-group")
         super().__init__(boxes)
         self.add_class("seglab-toolbar")
+
+    def _size_choice(self, on_size: Callable[[int], None]) -> widgets.SelectionSlider:
+        keys = f"{keys_of('smaller')} {keys_of('larger')}"
+        made = widgets.SelectionSlider(
+            options=SIZES, value=24, description="Size", tooltip=f"Width of brush and eraser, screen pixels ({keys})"
+        )
+        made.observe(lambda change: on_size(change["new"]), names=["value"])
+        made.add_class("seglab-size")
+        made.add_class("seglab-hidden")
+        return made
+
+    def resize(self, step: int) -> None:
+        """Take the next larger (1) or smaller (-1) size."""
+        at = SIZES.index(self.size.value) + step
+        self.size.value = SIZES[min(max(at, 0), len(SIZES) - 1)]
 
     @property
     def tool(self) -> str:
@@ -89,6 +127,10 @@ class Toolbar(widgets.HBox):
         for name, toggle in self.tools.items():
             toggle.value = name == tool
         self._switching = False
+        if tool in SIZED:
+            self.size.remove_class("seglab-hidden")
+        else:
+            self.size.add_class("seglab-hidden")
         self._on_tool(tool)
 
     def show_state(self, has_mask: bool, candidates: int, can_undo: bool, can_redo: bool) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pyproj
 import pytest
 from affine import Affine
-from shapely.geometry import box
+from shapely.geometry import box, shape
 
 from seglab.core.grid import Grid
 from seglab.core.overlay import MapFrame
 from seglab.core.prompts import Box, Point, Prompts
+from seglab.ui.label_layer import BATCH
 from seglab.ui.map_view import HEIGHT, WIDTH, MapView
 
 UTM = Grid(2000, 1500, Affine(10, 0, 500_000, 0, -10, 5_000_000), pyproj.CRS.from_epsg(32633))
@@ -79,3 +82,31 @@ def test_coordinates_under_the_pointer():
     plain = view_of(PLAIN)
     plain._interaction(type="mousemove", coordinates=[-12.5, 7.2])
     assert "column 7, row 12" in plain._place.value
+
+
+def lake(number: int, width: float = 8.0) -> SimpleNamespace:
+    left = 10.0 * number
+    return SimpleNamespace(id=number, class_name="water", geometry=box(left, 5, left + width, 13))
+
+
+def test_an_accepted_object_sends_one_batch_of_outlines():
+    view = view_of(UTM)
+    lakes = [lake(number) for number in range(2 * BATCH)]
+    view.show_labels(lakes, {"water": "#0072b2"})
+    assert len(view.labels.layers) == 2 and len(view.labels.features) == 2 * BATCH
+    sent = []
+    for layer in view.labels.layers:
+        layer.observe(lambda change: sent.append(change["owner"]), names=["data"])
+    view.show_labels([*lakes, lake(2 * BATCH)], {"water": "#0072b2"})
+    assert sent == [] and len(view.labels.layers) == 3
+    view.show_labels([lake(0, 4.0), *lakes[1:]], {"water": "#0072b2"})
+    assert sent == [view.labels.layers[0]]
+    assert len(view.labels.features) == 2 * BATCH
+    left, _, right, _ = UTM.geometry_to_pixel(shape(view.labels.features[0]["geometry"])).bounds
+    assert (left, right) == pytest.approx((0, 4), abs=0.01)
+
+
+def test_no_labels():
+    view = view_of(PLAIN)
+    view.show_labels([], {"water": "#0072b2"})
+    assert view.labels.features == []

@@ -1,5 +1,5 @@
-// What only the page can do for the labeler: keep JupyterLab's context menu and shortcuts away from the map, say
-// whether a click was meant as a minus, and draw the box while it is being dragged.
+// What only the page can do for the labeler: keep JupyterLab's context menu away from the map, say whether a click was
+// meant as a minus, and draw the box while it is being dragged.
 
 function inMap(event) {
   return event.target.closest(".leaflet-container") && !event.target.closest(".leaflet-control");
@@ -31,15 +31,6 @@ function drawBand(container, start, signal) {
 }
 
 function keep(model, root, signal) {
-  // A single key pressed here is no command of the notebook ("d", "d" deletes a cell). Keys with Ctrl or Cmd still
-  // reach JupyterLab: saving must go on working.
-  root.addEventListener(
-    "keydown",
-    (event) => {
-      if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // Leaflet, further in, has seen it already
-    },
-    { signal },
-  );
   root.addEventListener(
     "contextmenu",
     (event) => {

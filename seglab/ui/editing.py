@@ -1,0 +1,183 @@
+"""What a person does with the classes and with accepted objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shapely.geometry import LineString
+
+from seglab.app.labelled import LabelledObject
+from seglab.ui.page import Stroke
+
+if TYPE_CHECKING:
+    from seglab.ui.labeler import Labeler
+
+
+class ClassEditing:
+    """Handlers of the class panel.
+
+    Args:
+        app: the labeler.
+    """
+
+    def __init__(self, app: Labeler) -> None:
+        self._app = app
+
+    def choose_class(self, name: str) -> None:
+        """Its colour is the mask's from now on."""
+        self._app.refresh_mask()
+
+    def add_class(self, name: str) -> None:
+        """Add a class and take it in hand."""
+        app = self._app
+        with app.messages:
+            app.session.add_class(name)
+            app.classes.name.value = ""
+            app.classes.choose(name.strip())
+            app.messages.show(f"Added class {name.strip()!r}; click an object of it.", "done")
+
+    def rename_class(self, old: str, new: str) -> None:
+        """Rename a class; it stays in hand."""
+        app = self._app
+        with app.messages:
+            app.session.rename_class(old, new)
+            app.classes.choose(new)
+            app.messages.show(f"Class {old!r} is called {new!r} now.", "done")
+
+    def recolour_class(self, name: str, colour: str) -> None:
+        """Give a class another colour."""
+        app = self._app
+        with app.messages:
+            app.session.recolour_class(name, colour)
+            app.refresh_mask()
+
+    def merge_classes(self, source: str, target: str) -> None:
+        """Give all objects of one class to another."""
+        app = self._app
+        with app.messages:
+            count = sum(o.class_name == source for o in app.session.objects)
+            app.session.merge_classes(source, target)
+            app.classes.choose(target)
+            objects = f"{count} object{'' if count == 1 else 's'}"
+            app.messages.show(f"{source!r} is part of {target!r} now ({objects}); undo takes it back.", "done")
+
+    def hide_classes(self, names: frozenset[str]) -> None:
+        """Draw no objects of these classes."""
+        self._app.refresh_objects()
+
+
+class ObjectEditing:
+    """Handlers of the list of objects; they act on those that are selected there.
+
+    Args:
+        app: the labeler.
+    """
+
+    def __init__(self, app: Labeler) -> None:
+        self._app = app
+
+    def selection_changed(self) -> None:
+        """Outline the selected objects on the map."""
+        self._app.view.show_selected([o.geometry for o in self._app.objects.selected_objects()])
+
+    def go_to(self, obj: LabelledObject) -> None:
+        """Show an object on the map."""
+        self._app.view.fly_to(obj.geometry)
+
+    def change_class(self, name: str) -> None:
+        """Give the selected objects another class."""
+        self._each(f"class {name!r}", class_name=name)
+
+    def mark_unsure(self) -> None:
+        """Mark the selected objects as unsure; as sure where all of them are unsure."""
+        unsure = not all(o.unsure for o in self._app.objects.selected_objects())
+        self._each("unsure" if unsure else "sure", unsure=unsure)
+
+    def note(self, text: str) -> None:
+        """Write a note on the selected object."""
+        self._each("the note" if text else "no note", note=text)
+
+    def _each(self, what: str, **change: object) -> None:
+        app = self._app
+        with app.messages:
+            chosen = self._chosen()
+            if not chosen:
+                return
+            app.session.edit(*(o.id for o in chosen), **change)
+            count = "The object has" if len(chosen) == 1 else f"{len(chosen)} objects have"
+            app.messages.show(f"{count} {what} now." if "unsure" not in change else f"Marked as {what}.", "done")
+
+    def refine(self) -> None:
+        """Take the selected object up again: its prompts and its mask are the current ones."""
+        app = self._app
+        with app.messages:
+            obj = self._chosen_one()
+            if obj is None:
+                return
+            app.session.refine(obj.id)
+            app.classes.choose(obj.class_name)
+            app.view.fly_to(obj.geometry)
+            app.messages.show("Correct its outline, then accept; reject leaves it as it was.")
+
+    def split(self) -> None:
+        """Split the selected object into its separate parts; one that is in one piece is cut by a line."""
+        app = self._app
+        with app.messages:
+            obj = self._chosen_one()
+            if obj is None:
+                return
+            if len(getattr(obj.geometry, "geoms", [obj.geometry])) > 1:
+                self._say_split(app.session.split(obj.id))
+            else:
+                app.toolbar.choose("cut")
+                app.messages.show("It is in one piece: draw a line through it, from outside to outside.")
+
+    def cut(self, stroke: Stroke) -> None:
+        """Split the selected object along a line."""
+        app = self._app
+        with app.messages:
+            obj = self._chosen_one()
+            points = stroke.points(app.frame)
+            if obj is not None and len(points) > 1:
+                self._say_split(app.session.split(obj.id, LineString(points), crs=app.frame.crs))
+
+    def _say_split(self, parts: Sequence[LabelledObject]) -> None:
+        self._app.objects.select(tuple(o.id for o in parts[:1]))
+        self._app.messages.show(f"Split into {len(parts)} objects; undo takes it back.", "done")
+
+    def merge(self) -> None:
+        """Join the selected objects; the class is that of the one picked first."""
+        app = self._app
+        with app.messages:
+            chosen = self._chosen()
+            if len(chosen) < 2:
+                app.messages.show("Select two or more objects to join: click them with Ctrl or Shift.", "warning")
+                return
+            joined = app.session.merge(*(o.id for o in chosen), class_name=chosen[-1].class_name)
+            app.objects.select((joined.id,))
+            app.messages.show(f"Joined {len(chosen)} objects; undo takes it back.", "done")
+
+    def delete(self) -> None:
+        """Delete the selected objects."""
+        app = self._app
+        with app.messages:
+            chosen = self._chosen()
+            if not chosen:
+                return
+            app.session.delete(*(o.id for o in chosen))
+            what = "the object" if len(chosen) == 1 else f"{len(chosen)} objects"
+            app.messages.show(f"Deleted {what}; undo takes it back.", "done")
+
+    def _chosen(self) -> list[LabelledObject]:
+        """The selected objects; where there are none, that is said."""
+        chosen = self._app.objects.selected_objects()
+        if not chosen:
+            self._app.messages.show("Select an object first: click it in the list (tab Objects, key I).", "warning")
+        return chosen
+
+    def _chosen_one(self) -> LabelledObject | None:
+        chosen = self._chosen()
+        if len(chosen) > 1:
+            self._app.messages.show("That is done with one object at a time; select one.", "warning")
+        return chosen[0] if len(chosen) == 1 else None

@@ -1,0 +1,118 @@
+"""Every key of the labeler and its words: help, tooltips and the page all take them from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NAMED = {"Escape": "Esc", "Delete": "Del", "Backspace": "⌫", "Enter": "Enter", "-": "−"}
+"""What the keyboard says where it is not the name that the page gives to a key."""
+
+CLASS_KEYS = 9
+"""Classes that a digit takes in hand."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a key does."""
+
+    name: str
+    """What the page sends."""
+    keys: tuple[str, ...]
+    """As the page names them: `KeyboardEvent.key`, letters in lower case, after "Ctrl+" and "Shift+"."""
+    words: str
+    """What it does, for the help."""
+    group: str
+    """The heading that it stands under in the help."""
+    repeats: bool = False
+    """Whether holding the key down does it again and again."""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("tool:plus", ("p",), "Plus: click what belongs to it", "Tools"),
+    Command("tool:minus", ("m",), "Minus: click what does not belong to it", "Tools"),
+    Command("tool:box", ("b",), "Box: drag a box around the object", "Tools"),
+    Command("tool:scribble", ("c",), "Scribble: a stroke of many points", "Tools"),
+    Command("tool:brush", ("t",), "Brush: paint onto the mask", "Tools"),
+    Command("tool:eraser", ("e",), "Eraser: paint away from the mask", "Tools"),
+    Command("tool:polygon", ("g",), "Polygon: click its corners", "Tools"),
+    Command("tool:lasso", ("l",), "Lasso: draw around it freehand", "Tools"),
+    Command("tool:cut", ("v",), "Cut: a line through the selected object", "Tools"),
+    Command("tool:keep_out", ("k",), "Keep out: an area never trained on", "Tools"),
+    Command("smaller", ("-",), "Brush and eraser: smaller", "Tools", repeats=True),
+    Command("larger", ("+", "="), "Brush and eraser: larger", "Tools", repeats=True),
+    Command("accept", ("a", "Enter"), "Accept the mask", "The mask"),
+    Command("reject", ("r", "Escape"), "Reject it; else deselect", "The mask"),
+    Command("candidate", ("n",), "Next of the candidate masks", "The mask"),
+    Command("undo", ("z", "Ctrl+z"), "Undo", "The mask", repeats=True),
+    Command("redo", ("y", "Ctrl+Shift+z", "Ctrl+y"), "Redo", "The mask", repeats=True),
+    *(
+        Command(f"class:{n}", (str(n),), f"Take class {n} in hand", "Classes and objects")
+        for n in range(1, CLASS_KEYS + 1)
+    ),
+    Command("objects", ("i",), "List of objects, or model", "Classes and objects"),
+    Command("delete", ("Delete", "Backspace"), "Delete what is selected", "Classes and objects"),
+    Command("unsure", ("u",), "Mark as unsure, or as sure", "Classes and objects"),
+    Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
+    Command("split", ("o",), "Split into parts, or cut", "Classes and objects"),
+    Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
+    Command("home", ("h",), "Show the whole scene", "The map and the model"),
+    Command("suggest", ("s",), "Suggest, or next suggestion", "The map and the model"),
+    Command("suggestion:previous", ("[",), "Previous suggestion", "The map and the model", repeats=True),
+    Command("suggestion:next", ("]",), "Next suggestion", "The map and the model", repeats=True),
+    Command("retrain", ("Shift+r",), "Retrain", "The map and the model"),
+    Command("predict", ("Shift+m",), "Map the scene", "The map and the model"),
+    Command("export", ("Shift+e",), "Export the labels", "The map and the model"),
+    Command("help", ("?",), "This help", "The map and the model"),
+)
+
+MOUSE: tuple[tuple[str, str], ...] = (
+    ("Left click", "a point, a corner; with the box, the brush and the like, drag"),
+    ("Right click", "a minus point, with any tool"),
+    ("Alt or Shift + click", "minus; with scribble, polygon and lasso: take away"),
+    ("Double click, Enter", "end the polygon; Esc drops it, ⌫ takes back a corner"),
+    ("Drag", "move the map (plus and minus tool)"),
+    ("Middle button, arrow keys", "move the map while drawing"),
+    ("Wheel", "zoom"),
+    ("Click in the list", "go to an object; with Ctrl or Shift, select several"),
+)
+"""What the mouse does: the gesture, and words for it."""
+
+_BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def keyboard_map() -> dict[str, str]:
+    """The name of the command by key, for the page."""
+    return {key: command.name for command in COMMANDS for key in command.keys}
+
+
+def label(key: str) -> str:
+    """A key as it stands on the keyboard: "Ctrl+Shift+z" is "Ctrl+Shift+Z"."""
+    *modifiers, last = key.split("+") if len(key) > 1 else [key]
+    return "+".join([*modifiers, NAMED.get(last, last.upper() if len(last) == 1 else last)])
+
+
+def keys_of(name: str) -> str:
+    """The first key of a command, as it stands on the keyboard."""
+    return label(_BY_NAME[name].keys[0])
+
+
+def tip(words: str, name: str) -> str:
+    """A tooltip with the key that does the same: "Redo (Y)"."""
+    return f"{words} ({keys_of(name)})"
+
+
+def groups() -> dict[str, list[tuple[tuple[str, ...], str]]]:
+    """Headings of the help, and below each the keys and words of its commands; the digits are one line."""
+    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    for command in _without_digits(COMMANDS):
+        found.setdefault(command.group, []).append((tuple(label(key) for key in command.keys), command.words))
+    return found
+
+
+def _without_digits(commands: Iterable[Command]) -> Iterable[Command]:
+    for command in commands:
+        if command.name == "class:1":
+            yield Command("class", (f"1 – {CLASS_KEYS}",), "Take that class in hand", command.group)
+        elif not command.name.startswith("class:"):
+            yield command

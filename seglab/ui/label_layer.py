@@ -1,0 +1,107 @@
+"""The accepted objects on the map: some layers of many objects each, of which a change sends one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipyleaflet
+import shapely
+
+from seglab.app.labelled import LabelledObject
+from seglab.core.overlay import MapFrame
+
+BATCH = 200
+"""Objects in a layer, at most: an accepted object sends so many outlines to the page, not thousands."""
+
+SMOOTH = 0.75
+"""Scene pixels that an outline may move when it is shown: takes the stairs out of diagonal edges."""
+
+LINES = ("solid", "dashed", "dotted")
+"""Outlines of the classes in turn, so that colour alone does not tell them apart; names of CSS border styles."""
+
+_DASHES = {"solid": None, "dashed": "9 5", "dotted": "2 4"}
+
+
+def line_style(index: int) -> str:
+    """The outline of the class at a place of the list: "solid", "dashed" or "dotted"."""
+    return LINES[index % len(LINES)]
+
+
+class LabelLayer:
+    """Outlines of accepted objects.
+
+    Args:
+        frame: how the scene lies on the map.
+        pane: of the map, to draw them in.
+        add: puts a layer on the map.
+    """
+
+    def __init__(self, frame: MapFrame, pane: str, add: Callable[[ipyleaflet.Layer], None]) -> None:
+        self._frame, self._pane, self._add = frame, pane, add
+        self.layers: list[ipyleaflet.GeoJSON] = []
+        """What the map shows."""
+        self._batch_of: dict[int, int] = {}
+        self._counts: list[int] = []
+        self._shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
+
+    @property
+    def features(self) -> list[dict[str, Any]]:
+        """Everything that is drawn, as GeoJSON."""
+        return [feature for layer in self.layers for feature in layer.data["features"]]
+
+    def show(self, objects: Sequence[LabelledObject], classes: Mapping[str, str]) -> None:
+        """Draw objects.
+
+        Args:
+            objects: in order; the later ones are drawn above the earlier ones.
+            classes: colour '#rrggbb' by name, in order.
+        """
+        self._measure(objects)
+        styles = {name: _style(index, colour, self._pane) for index, (name, colour) in enumerate(classes.items())}
+        batches: list[list[dict[str, Any]]] = [[] for _ in self._counts]
+        for obj in objects:
+            properties = {"id": obj.id, "class": obj.class_name, "style": styles[obj.class_name]}
+            feature = {"type": "Feature", "properties": properties, "geometry": self._shapes[obj.id][1]}
+            batches[self._batch(obj.id, batches)].append(feature)
+        for index, features in enumerate(batches):
+            data = {"type": "FeatureCollection", "features": features}
+            if index == len(self.layers):
+                self.layers.append(ipyleaflet.GeoJSON(data=data, pane=self._pane, name="labels"))
+                self._add(self.layers[index])
+            elif self.layers[index].data != data:
+                self.layers[index].data = data
+
+    def _batch(self, number: int, batches: list[list[dict[str, Any]]]) -> int:
+        """The layer of an object, for good; new objects fill the last one."""
+        if number not in self._batch_of:
+            if not self._counts or self._counts[-1] == BATCH:
+                self._counts.append(0)
+                batches.append([])
+            self._counts[-1] += 1
+            self._batch_of[number] = len(self._counts) - 1
+        return self._batch_of[number]
+
+    def _measure(self, objects: Sequence[LabelledObject]) -> None:
+        """Find the outlines that are new, or have changed: a later object may have taken some ground."""
+        keys = shapely.to_wkb([obj.geometry for obj in objects])
+        known = self._shapes
+        new = [i for i, o in enumerate(objects) if o.id not in known or known[o.id][0] != keys[i]]
+        # One projection for all of them: each by itself takes ten times as long. Smoothing them together would take
+        # the square of their number.
+        smooth = shapely.simplify([objects[i].geometry for i in new], SMOOTH)
+        together = self._frame.geojson(shapely.GeometryCollection(list(smooth)), simplify=False)["geometries"]
+        fresh = {objects[i].id: (keys[i], shape) for i, shape in zip(new, together, strict=True)}
+        self._shapes = {o.id: fresh.get(o.id) or known[o.id] for o in objects}
+
+
+def _style(index: int, colour: str, pane: str) -> dict[str, Any]:
+    return {
+        "pane": pane,  # ipyleaflet forgets that of a layer whose data are there before it is shown
+        "color": colour,
+        "weight": 2,
+        "opacity": 1,
+        "fillColor": colour,
+        "fillOpacity": 0.22,
+        "dashArray": _DASHES[line_style(index)],
+    }

@@ -1,0 +1,140 @@
+"""What takes its time: rounds, maps and suggestions; and the export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglab import jobs
+from seglab.app.session import Suggestion
+
+if TYPE_CHECKING:
+    from seglab.ui.labeler import Labeler
+
+SUGGESTIONS = 5
+"""Windows that are suggested at a time."""
+
+
+class LongWork:
+    """Handlers of the model's panels.
+
+    Args:
+        app: the labeler.
+    """
+
+    def __init__(self, app: Labeler) -> None:
+        self._app = app
+        self.running: set[str] = set()
+        """Kinds of jobs that run: "retrain", "predict", "suggest"."""
+        self.suggestions: list[Suggestion] = []
+        self._current: int | None = None
+
+    def _follow(self, kind: str, job: jobs.Job[Any], on_done: Callable[[Any], None]) -> None:
+        """Show a job; its button rests until it has ended."""
+        app = self._app
+
+        def refresh() -> None:
+            app.refresh_model()
+            app.refresh_prediction_state()
+
+        def end() -> None:
+            self.running.discard(kind)
+            refresh()
+
+        self.running.add(kind)
+        refresh()
+        app.jobs.follow(job, on_done, end)
+
+    # -- rounds
+
+    def retrain(self) -> None:
+        """Start a round."""
+        app = self._app
+        with app.messages:
+            self._follow("retrain", app.session.retrain(), self._trained)
+            app.messages.show("Training on what you have accepted; you can go on labelling meanwhile.")
+
+    def _trained(self, round_: Any) -> None:
+        app = self._app
+        seconds = round_.card.get("seconds", 0)
+        number, verdict = round_.number, round_.verdict
+        notes = "".join(f" {note}." for note in round_.card.get("notes", ()))
+        if app.session.round == number:
+            app.messages.show(f"Round {number} is in use, trained in {seconds:.0f} s; {verdict}.{notes}", "done")
+        else:
+            why = verdict if round_.worse else "another model was chosen while it trained"
+            use = "Choose it under Model to use it all the same."
+            app.messages.show(f"Round {number} is kept but not in use: {why}. {use}{notes}", "warning")
+
+    def rollback(self, number: int) -> None:
+        """Use another round."""
+        app = self._app
+        with app.messages:
+            app.session.rollback(number)
+            name = f"Round {number}" if number else "The model as delivered"
+            app.messages.show(f"{name} is in use. Undo brings the other one back.", "done")
+
+    # -- maps and files
+
+    def predict(self) -> None:
+        """Map the scene."""
+        app = self._app
+        with app.messages:
+            self._follow("predict", app.session.predict(), self._mapped)
+            app.messages.show("Mapping the scene; you can go on labelling meanwhile.")
+
+    def _mapped(self, prediction: Any) -> None:
+        self._app.messages.show(f"The class map is in {_near(prediction.path)!r}, its confidence beside it.", "done")
+
+    def export(self, name: str) -> None:
+        """Write the labels to a file."""
+        app = self._app
+        with app.messages:
+            path = app.session.export(name)
+            count = len(app.session.objects)
+            app.messages.show(f"Exported {count} object{'' if count == 1 else 's'} to {_near(path)!r}.", "done")
+
+    # -- suggestions
+
+    def suggest(self) -> None:
+        """Look for windows that are worth labelling."""
+        session = self._app.session
+        with self._app.messages:
+            job = jobs.start(lambda reporter: session.suggest(SUGGESTIONS, reporter), title="suggest", unit="windows")
+            self._follow("suggest", job, self._suggested)
+
+    def suggest_or_step(self) -> None:
+        """Go to the next suggestion; ask for new ones after the last, or where there are none yet."""
+        if self._current is not None and self._current + 1 < len(self.suggestions):
+            self.step(1)
+        elif "suggest" not in self.running:
+            self.suggest()
+
+    def _suggested(self, found: list[Suggestion]) -> None:
+        self.suggestions, self._current = found, 0 if found else None
+        if not found:
+            self._app.messages.show("Every window has labels already; there is nothing to suggest.")
+        self._show()
+
+    def step(self, step: int) -> None:
+        """Go to the next (1) or the previous (-1) suggestion."""
+        if self._current is not None:
+            self._current = (self._current + step) % len(self.suggestions)
+            self._show()
+
+    def _show(self) -> None:
+        app = self._app
+        app.view.show_suggestions([s.geometry for s in self.suggestions], self._current)
+        if self._current is None:
+            app.suggest.show(None, 0, "")
+            return
+        current = self.suggestions[self._current]
+        app.suggest.show(self._current, len(self.suggestions), current.reason)
+        app.view.fly_to(current.geometry)
+
+
+def _near(path: Path) -> str:
+    """A path as short as it can be from where the notebook is."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,0 +1,280 @@
+"""The list of accepted objects, and what can be done with the selected ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from seglab.app.labelled import LabelledObject
+from seglab.ui.keys import tip
+from seglab.ui.page import STATIC
+from seglab.ui.panels import faint, row
+from seglab.ui.toolbar import button
+
+PAGE = 80
+"""Rows that the page holds at a time."""
+
+ALL_CLASSES = "All classes"
+STATES = ("All", "Unsure", "With note")
+"""Review states to filter by."""
+
+
+class ObjectHandlers(Protocol):
+    """What the panel sets off; each acts on the selected objects."""
+
+    def selection_changed(self) -> None:
+        """Other objects are selected."""
+
+    def go_to(self, obj: LabelledObject) -> None:
+        """Show one on the map."""
+
+    def change_class(self, name: str) -> None:
+        """Give them another class."""
+
+    def mark_unsure(self) -> None:
+        """Mark them as unsure, or as sure again."""
+
+    def note(self, text: str) -> None:
+        """Write a note."""
+
+    def refine(self) -> None:
+        """Take one up again."""
+
+    def split(self) -> None:
+        """Into its separate parts."""
+
+    def merge(self) -> None:
+        """Into one."""
+
+    def delete(self) -> None:
+        """Delete them."""
+
+
+class ObjectList(anywidget.AnyWidget):
+    """A list that is scrolled through in the page; the kernel sends the rows near those in view.
+
+    Args:
+        on_pick: called with (id, "one" | "toggle" | "range").
+        on_step: called with 1 or -1: select the next or the previous row.
+        on_wanted: called with the first row that the page wants.
+    """
+
+    _esm = STATIC / "objects.js"
+
+    total = traitlets.Int(0).tag(sync=True)
+    """Rows there are."""
+    first = traitlets.Int(0).tag(sync=True)
+    """Place of the first of `rows`."""
+    rows = traitlets.List().tag(sync=True)
+    """[id, place of the class, class, area, predicted IoU, round, author, unsure, note] of each row."""
+    wanted = traitlets.Int(0).tag(sync=True)
+    """The first row that the page wants."""
+    selected = traitlets.List(traitlets.Int()).tag(sync=True)
+    """Ids of the selected objects."""
+    empty = traitlets.Unicode("").tag(sync=True)
+    """What stands there when there are no rows."""
+
+    def __init__(self, on_pick: Any, on_step: Any, on_wanted: Any) -> None:
+        super().__init__()
+        self._on_pick, self._on_step = on_pick, on_step
+        self.observe(lambda change: on_wanted(change["new"]), names=["wanted"])
+        self.on_msg(self._received)
+
+    def _received(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        if "step" in content:
+            self._on_step(content["step"])
+        else:
+            self._on_pick(content["pick"], content["how"])
+
+    def show_row(self, index: int) -> None:
+        """Scroll until a row is in view."""
+        self.send({"show": index})
+
+
+class ObjectsPanel(widgets.VBox):
+    """Accepted objects, newest first, with filters and actions.
+
+    Args:
+        handlers: what the buttons call.
+        pixel_m: side of a scene pixel, metres; None: areas are in pixels.
+    """
+
+    def __init__(self, handlers: ObjectHandlers, pixel_m: float | None) -> None:
+        self._handlers, self._pixel_m = handlers, pixel_m
+        self._objects: tuple[LabelledObject, ...] = ()
+        self._shown: list[LabelledObject] = []
+        self._classes: list[str] = []
+        self._following = False  # the widgets follow the objects; nobody has touched them
+        self.selected: tuple[int, ...] = ()
+        """Ids of the selected objects; the first one was picked last."""
+        self.by_class = widgets.Dropdown(options=[ALL_CLASSES], tooltip="Only objects of this class")
+        self.by_state = widgets.Dropdown(options=STATES, tooltip="All objects, or those to look at again")
+        self.list = ObjectList(self._pick, self._step, self._send_page)
+        self.list.add_class("seglab-objects")
+        self.count = widgets.HTML()
+        self._make_actions()
+        for box in (self.by_class, self.by_state):
+            box.observe(lambda _: self._filter(), names=["value"])
+        filters = row(self.by_class, self.by_state)
+        super().__init__([filters, self.list, self.count, self._actions])
+        self.add_class("seglab-section")
+        self.add_class("seglab-objects-panel")
+
+    def _make_actions(self) -> None:
+        do = self._handlers
+        self.class_of = widgets.Dropdown(options=[], tooltip="Change the class of the selected objects")
+        self.unsure = button("Unsure", "flag", tip("Mark as unsure, or as sure again", "unsure"), do.mark_unsure)
+        self.note = widgets.Text(
+            placeholder="Note", continuous_update=False, tooltip="A note on the selected object; Enter keeps it"
+        )
+        self.refine = button("Refine", "", tip("Correct its outline with clicks and strokes", "refine"), do.refine)
+        self.split = button("Split", "", tip("Split it into its separate parts", "split"), do.split)
+        self.merge = button("Merge", "", tip("Join the selected objects into one", "merge"), do.merge)
+        self.delete = button("", "trash", tip("Delete the selected objects", "delete"), do.delete)
+        self.class_of.observe(self._class_chosen, names=["value"])
+        self.note.observe(self._noted, names=["value"])
+        self._actions = widgets.VBox(
+            [
+                row(self.class_of, self.unsure),
+                row(self.note),
+                row(self.refine, self.split, self.merge, self.delete),
+            ]
+        )
+        self._actions.add_class("seglab-object-actions")
+
+    # -- what it shows
+
+    def show(self, objects: Sequence[LabelledObject], classes: Sequence[str]) -> None:
+        """Show the objects.
+
+        Args:
+            objects: oldest first.
+            classes: names, in order.
+        """
+        self._objects = tuple(objects)
+        self._classes = list(classes)
+        self._following = True
+        for box, options in ((self.by_class, [ALL_CLASSES, *classes]), (self.class_of, list(classes))):
+            if list(box.options) != options:
+                before = box.value
+                box.options = options
+                box.value = before if before in options else (options[0] if box is self.by_class else None)
+        self._following = False
+        self._filter()
+
+    def _filter(self) -> None:
+        if self._following:
+            return
+        wanted, state = self.by_class.value, self.by_state.value
+        self._shown = [
+            o
+            for o in reversed(self._objects)
+            if wanted in (ALL_CLASSES, o.class_name)
+            and (state == "All" or (o.unsure if state == "Unsure" else bool(o.note)))
+        ]
+        there = {o.id for o in self._objects}
+        kept = tuple(i for i in self.selected if i in there)
+        self._send_page(self.list.first)
+        self.count.value = faint(self._count_text())
+        if kept != self.selected:
+            self.select(kept)
+        else:
+            self._follow_selection()
+
+    def _count_text(self) -> str:
+        count, shown = len(self._objects), len(self._shown)
+        text = f"{count} object{'' if count == 1 else 's'}" if shown == count else f"{shown} of {count} objects"
+        return f"{text}, {len(self.selected)} selected" if len(self.selected) > 1 else text
+
+    def _send_page(self, first: int) -> None:
+        first = max(0, min(first, len(self._shown) - PAGE))
+        with self.list.hold_sync():
+            self.list.total = len(self._shown)
+            self.list.first = first
+            self.list.rows = [self._row_of(o) for o in self._shown[first : first + PAGE]]
+            self.list.empty = "No such objects." if self._objects else "Nothing is accepted yet."
+
+    def _row_of(self, obj: LabelledObject) -> list[Any]:
+        place = self._classes.index(obj.class_name)
+        area = area_text(obj.geometry.area, self._pixel_m)
+        return [obj.id, place, obj.class_name, area, f"{obj.iou:.2f}", obj.round, obj.author, obj.unsure, obj.note]
+
+    # -- the selection
+
+    def select(self, ids: tuple[int, ...]) -> None:
+        """Select objects, and say so."""
+        self.selected = ids
+        self._follow_selection()
+        self._handlers.selection_changed()
+
+    def _select_and_go(self, picked: int) -> None:
+        self.select((picked,))
+        self._handlers.go_to(self.selected_objects()[0])
+
+    def selected_objects(self) -> list[LabelledObject]:
+        """The selected objects, the one picked last first."""
+        by_id = {o.id: o for o in self._objects if o.id in self.selected}
+        return [by_id[i] for i in self.selected]
+
+    def _follow_selection(self) -> None:
+        self.list.selected = list(self.selected)
+        objects = self.selected_objects()
+        self._following = True
+        names = {o.class_name for o in objects}
+        self.class_of.value = names.pop() if len(names) == 1 else None
+        self.note.value = objects[0].note if len(objects) == 1 else ""
+        self._following = False
+        self.unsure.button_style = "warning" if objects and all(o.unsure for o in objects) else ""
+        self.count.value = faint(self._count_text())
+        for part in (self.class_of, self.unsure, self.delete):
+            part.disabled = not objects
+        for part in (self.note, self.refine, self.split):
+            part.disabled = len(objects) != 1
+        self.merge.disabled = len(objects) < 2
+
+    def _pick(self, picked: int, how: str) -> None:
+        ids = [o.id for o in self._shown]
+        if picked not in ids:  # deleted meanwhile
+            return
+        if how == "toggle":
+            rest = tuple(i for i in self.selected if i != picked)
+            self.select(rest if picked in self.selected else (picked, *rest))
+        elif how == "range" and self.selected and self.selected[0] in ids:
+            start, end = ids.index(self.selected[0]), ids.index(picked)
+            between = ids[end:start] if end < start else ids[end:start:-1]
+            self.select((*between, self.selected[0]))
+        else:
+            self._select_and_go(picked)
+
+    def _step(self, step: int) -> None:
+        ids = [o.id for o in self._shown]
+        if not ids:
+            return
+        at = ids.index(self.selected[0]) + step if self.selected and self.selected[0] in ids else 0
+        at = min(max(at, 0), len(ids) - 1)
+        self._select_and_go(ids[at])
+        self.list.show_row(at)
+
+    # -- what is done with it
+
+    def _class_chosen(self, change: dict[str, Any]) -> None:
+        if not self._following and change["new"] is not None:
+            self._handlers.change_class(change["new"])
+
+    def _noted(self, change: dict[str, Any]) -> None:
+        if not self._following:
+            self._handlers.note(change["new"].strip())
+
+
+def area_text(area_px: float, pixel_m: float | None) -> str:
+    """An area for a person: hectares, or pixels where the scene has no place on the Earth.
+
+    Args:
+        area_px: scene pixels.
+        pixel_m: side of a scene pixel, metres, or None.
+    """
+    return f"{area_px:.0f} px" if pixel_m is None else f"{area_px * pixel_m**2 / 1e4:,.2f} ha"

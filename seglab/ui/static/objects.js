@@ -1,0 +1,96 @@
+// A list of objects, of which only the rows in view are in the page: the kernel sends a page of them as it is scrolled.
+
+const ROW = 40; // CSS pixels, as in labeler.css
+const MARGIN = 20; // rows kept ready beyond the edges of the view
+
+function cell(kind, text) {
+  const made = document.createElement("span");
+  made.className = kind;
+  made.textContent = text;
+  return made;
+}
+
+// [id, place of the class, class, area, predicted IoU, round, author, unsure, note]
+function rowOf([id, place, name, area, iou, round, author, unsure, note], index, selected) {
+  const row = document.createElement("div");
+  row.className = `seglab-object seglab-class-${place}${selected ? " seglab-selected" : ""}`;
+  row.style.top = `${index * ROW}px`;
+  row.dataset.id = id;
+  row.dataset.index = index;
+  row.setAttribute("role", "option");
+  row.setAttribute("aria-selected", String(selected));
+  const about = `IoU ${iou} · round ${round} · ${author}`;
+  row.title = `Object ${id}: ${name}, ${area}, predicted ${about}${unsure ? ", unsure" : ""}${note ? `\nNote: ${note}` : ""}`;
+  const first = document.createElement("div");
+  first.append(cell("seglab-swatch", ""), cell("seglab-object-name", name));
+  if (unsure) first.append(cell("seglab-flag", "unsure"));
+  if (note) first.append(cell("seglab-flag", "note"));
+  first.append(cell("seglab-object-area", area));
+  const second = document.createElement("div");
+  second.className = "seglab-object-about";
+  second.textContent = note ? `${about} · ${note}` : about;
+  row.append(first, second);
+  return row;
+}
+
+function render({ model, el }) {
+  const list = document.createElement("div");
+  list.className = "seglab-objects-list";
+  list.tabIndex = 0;
+  list.setAttribute("role", "listbox");
+  list.setAttribute("aria-multiselectable", "true");
+  list.setAttribute("aria-label", "Accepted objects");
+  const space = document.createElement("div");
+  space.className = "seglab-objects-space";
+  list.append(space);
+  el.append(list);
+
+  const draw = () => {
+    const first = model.get("first");
+    const selected = new Set(model.get("selected"));
+    space.style.height = `${model.get("total") * ROW}px`;
+    const rows = model.get("rows").map((row, i) => rowOf(row, first + i, selected.has(row[0])));
+    if (!rows.length) rows.push(cell("seglab-faint", model.get("empty")));
+    space.replaceChildren(...rows);
+  };
+  let waiting = false;
+  const ask = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      const [first, held, total] = [model.get("first"), model.get("rows").length, model.get("total")];
+      const top = Math.floor(list.scrollTop / ROW);
+      const bottom = Math.ceil((list.scrollTop + list.clientHeight) / ROW);
+      const short = top - MARGIN / 2 < first && first > 0;
+      if (!short && (bottom + MARGIN / 2 <= first + held || first + held >= total)) return;
+      model.set("wanted", Math.max(0, Math.min(top, total - 1) - MARGIN));
+      model.save_changes();
+    });
+  };
+  const show = (index) => {
+    if (index * ROW < list.scrollTop) list.scrollTop = index * ROW;
+    else if ((index + 1) * ROW > list.scrollTop + list.clientHeight) list.scrollTop = (index + 1) * ROW - list.clientHeight;
+  };
+  list.addEventListener("scroll", ask, { passive: true });
+  list.addEventListener("click", (event) => {
+    const row = event.target.closest(".seglab-object");
+    if (!row) return;
+    const how = event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one";
+    model.send({ pick: Number(row.dataset.id), how });
+  });
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    model.send({ step });
+  });
+  model.on("msg:custom", (message) => {
+    if (message.show !== undefined) show(message.show);
+  });
+  for (const name of ["rows", "total", "selected", "empty"]) model.on(`change:${name}`, draw);
+  model.on("change:rows change:total", ask);
+  draw();
+}
+
+export default { render };
