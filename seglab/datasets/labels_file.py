@@ -28,7 +28,7 @@ def read_labels(
     """Read polygons with their classes.
 
     Args:
-        path: a file that GDAL knows (GeoJSON, GeoPackage, Shapefile, FlatGeobuf, ...), COCO JSON, or a project's folder.
+        path: a file that GDAL knows (GeoJSON, GeoPackage, Shapefile, ...), COCO JSON, or a project's folder.
         class_column: which column tells the class; one of CLASS_COLUMNS if None.
         class_name: the class of everything, for files that tell none.
         image: which image of a COCO file, by its file name; needed where it has several.
