@@ -17,6 +17,7 @@ from seglab.models.checkpoint import load_weights
 from seglab.models.registry import EMBEDDED, embedded_weights
 from seglab.models.sam import AdaptedSam, build_sam
 from seglab.models.spec import SPECS, SamSpec
+from seglab.pretrain import from_config
 from seglab.pretrain import train as module
 from seglab.pretrain.bank import Bank
 from seglab.pretrain.config import load_config, parse_config
@@ -436,26 +437,26 @@ def test_ground_is_prepared_once_when_none_is_given(tmp_path, monkeypatch):
 
     monkeypatch.setattr("seglab.pretrain.prepare.prepare_ground", prepare)
     for _ in range(2):
-        assert module._ground(None, tmp_path) == tmp_path / "ground"
+        assert from_config._ground(None, tmp_path) == tmp_path / "ground"
     assert made == [tmp_path / "ground"]
-    assert module._ground(tmp_path / "ground", tmp_path / "other") == tmp_path / "ground" and len(made) == 1
+    assert from_config._ground(tmp_path / "ground", tmp_path / "other") == tmp_path / "ground" and len(made) == 1
 
 
 def test_the_command_runs_resumes_and_begins(tmp_path, ground, monkeypatch):
     """`run` as the command line calls it."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**CONFIG, "minutes": 4 / 60}))
-    weights = module.run(path, tmp_path / "a", ground, device="cpu")
+    weights = from_config.run(path, tmp_path / "a", ground, device="cpu")
     assert weights == tmp_path / "a" / "small.safetensors" and weights.is_file()
     state = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)
     assert (state["step"], state["spent"]) == (4, 4.0)
     steps: list[int] = []
     # Its budget is spent: a longer one goes on from there.
-    module.run(
+    from_config.run(
         path, tmp_path / "a", ground, resume=True, minutes=6 / 60, device="cpu", told=lambda p: steps.append(p.step)
     )
     assert steps == [5, 6]
     steps.clear()
     begin = tmp_path / "a" / "stable.pt"
-    module.run(path, tmp_path / "b", ground, begin=begin, device="cpu", told=lambda p: steps.append(p.step))
+    from_config.run(path, tmp_path / "b", ground, begin=begin, device="cpu", told=lambda p: steps.append(p.step))
     assert steps == [4, 5, 6, 7]
