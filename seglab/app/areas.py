@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.labelled import polygons_only
 from seglab.core.grid import Grid
+from seglab.core.masks import as_multipolygon
 from seglab.errors import OutsideSceneError, PromptError
 
 
@@ -30,11 +30,14 @@ def part_in_scene(polygon: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry:
         PromptError: the polygon is not finite.
         OutsideSceneError: the polygon does not touch the scene.
     """
-    pixels = grid.geometry_to_pixel(polygon, crs)
+    try:
+        pixels = grid.geometry_to_pixel(polygon, crs)
+    except shapely.errors.GEOSException as error:  # a ring that reaches where the scene's CRS has no place
+        raise PromptError("the polygon reaches beyond the scene's CRS; draw it over the imagery") from error
     if not np.isfinite(shapely.get_coordinates(pixels)).all():
         raise PromptError("the polygon's coordinates are not finite; draw it over the imagery")
     scene = shapely.box(0, 0, grid.width, grid.height)
-    inside = polygons_only(shapely.make_valid(pixels).intersection(scene))
+    inside = as_multipolygon(shapely.make_valid(pixels).intersection(scene))
     if inside.is_empty:
         raise OutsideSceneError("the polygon lies outside the scene; draw it over the imagery")
     return inside

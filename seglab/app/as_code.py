@@ -82,6 +82,7 @@ def _open(done: Iterable[Event], manifest: Mapping[str, Any], project: str) -> l
         f"    {manifest['scene']['path']!r},",
         *(f"    {key}={value!r}," for key, value in settings.items()),
         ")",
+        "session.follows = False  # each call below looks in one window, as it was checked",
     ]
 
 
@@ -130,13 +131,15 @@ class _Writer:
             lines.append(f"session.scale = {calls.scale}")
         for prompt, choice in zip(calls.prompts, calls.choices, strict=True):
             lines += [_prompt(prompt), *([f"session.choose({choice})"] if choice else [])]
-        why = self._why_painted(data["round"], calls)
+        why = self._why_painted(data["round"], calls, data.get("drawn", False))
         return [*lines, *([f"# {why}", *self._exactly(outline)] if why else []), accept]
 
-    def _why_painted(self, number: int, calls: Redrawn) -> str:
+    def _why_painted(self, number: int, calls: Redrawn, drawn: bool) -> str:
         """Why an object's clicks do not give its outline in the new project; "" if they do, as far as is known."""
         if number:
             return f"round {number} is not in the new project, so that the outline it drew is painted"
+        if not self._checked and drawn:
+            return "its mask was drawn over, or put together from several windows, so that it is painted"
         if not self._checked or calls.exact:
             return ""
         known = calls.problem or ("other settings" if calls.iou is None else f"IoU {calls.iou:.3f}")

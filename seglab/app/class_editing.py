@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seglab.app.ledger import Ledger
-from seglab.app.state import next_colour
+from seglab.app.palette import next_colour
 from seglab.errors import UnknownClassError
 from seglab.store.colours import parse_colour
 
@@ -32,7 +32,7 @@ class ClassEditing:
             UnknownClassError: the name is empty or taken.
             WriteError: the colour is not written '#rrggbb'.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             name = self._free(name)
             if colour is not None:
                 parse_colour(colour)
@@ -45,7 +45,7 @@ class ClassEditing:
         Raises:
             UnknownClassError: there is no class of the old name, or the new one is empty or taken.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._known(old)
             if new.strip() != old:
                 self._ledger.record("rename_class", {"old": old, "new": self._free(new, old)}, "classes")
@@ -57,7 +57,7 @@ class ClassEditing:
             UnknownClassError: there is no such class.
             WriteError: the colour is not written '#rrggbb'.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._known(name)
             parse_colour(colour)
             if colour != self.classes[name]:
@@ -69,7 +69,7 @@ class ClassEditing:
         Raises:
             UnknownClassError: one of them is no class, or they are the same.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._known(source)
             self._known(target)
             if source == target:
@@ -87,7 +87,7 @@ class ClassEditing:
         name = name.strip()
         if not name or name in self.classes:
             raise UnknownClassError(f"class {name!r} is empty or already there; give the class a new name")
-        now = self._ledger.state.renamed.get(name, own)
-        if now != own:
-            raise UnknownClassError(f"rounds know class {now!r} by the name {name!r}; give the class another name")
+        known = self._ledger.state.today(name)
+        if known is not None and (known != own or name in self._ledger.state.merged):
+            raise UnknownClassError(f"rounds know class {known!r} by the name {name!r}; give the class another name")
         return name

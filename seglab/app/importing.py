@@ -10,10 +10,12 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.areas import part_in_scene
 from seglab.app.drawing import window_around
+from seglab.app.palette import next_colour
+from seglab.app.state import State
 from seglab.core.grid import PIXEL, Grid
 from seglab.core.masks import on_pixel_edges
 from seglab.datasets.labels_file import CLASS
-from seglab.errors import LabelsFileError, OutsideSceneError
+from seglab.errors import LabelsFileError, OutsideSceneError, PromptError
 
 
 def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, Any]]:
@@ -48,8 +50,17 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
     return found
 
 
+def new_classes(found: list[dict[str, Any]], state: State) -> dict[str, str]:
+    """Classes of an import that the project does not have: colour by name."""
+    classes = dict(state.classes)
+    for name in dict.fromkeys(entry["class"] for entry in found):
+        if state.today(name) is None:
+            classes[name] = next_colour(classes)
+    return {name: colour for name, colour in classes.items() if name not in state.classes}
+
+
 def _inside(outline: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry | None:
     try:
         return on_pixel_edges(part_in_scene(outline, grid, crs))
-    except OutsideSceneError:
+    except (OutsideSceneError, PromptError):
         return None

@@ -9,8 +9,10 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.labelled import LabelledObject, polygons_only
+from seglab.app.labelled import LabelledObject
 from seglab.app.nearby import Nearby
+from seglab.app.palette import next_colour
+from seglab.core.masks import as_multipolygon
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.store.events import Event
@@ -31,12 +33,14 @@ class Labels:
     """By number, in order; none overlaps another."""
     renamed: dict[str, str] = field(default_factory=dict)
     """Names that classes had before, and what they are called now."""
+    merged: dict[str, str] = field(default_factory=dict)
+    """Names of classes that went into others, and what those are called now."""
     nearby: Nearby = field(default_factory=Nearby)
     """Where objects lie; copies share it."""
 
     def copy(self) -> Labels:
         """Labels that events can be applied to without changing these."""
-        return Labels(dict(self.classes), dict(self.objects), dict(self.renamed), self.nearby)
+        return Labels(dict(self.classes), dict(self.objects), dict(self.renamed), dict(self.merged), self.nearby)
 
     def apply(self, event: Event) -> bool:
         """Follow an event.
@@ -51,6 +55,13 @@ class Labels:
         if handler is not None:
             handler(self, event)
         return handler is not None
+
+    def class_of(self, name: str) -> str:
+        """The class that an event means by a name; another notebook may have renamed, merged or undone it meanwhile."""
+        now = name if name in self.classes else self.renamed.get(name) or self.merged.get(name) or name
+        if now not in self.classes:
+            self.classes[now] = next_colour(self.classes)
+        return now
 
     def take(self, ids: Iterable[int]) -> list[LabelledObject]:
         """Remove objects; those that are not there (another notebook may have removed them) do not matter."""
@@ -67,7 +78,7 @@ class Labels:
             old = self.objects.get(number)
             if old is None or not old.geometry.intersects(new.geometry):
                 continue
-            rest = polygons_only(old.geometry.difference(new.geometry))
+            rest = as_multipolygon(old.geometry.difference(new.geometry))
             corrected = old.class_name == new.class_name and rest.area < FRINGE * old.geometry.area
             if rest.is_empty or corrected:
                 del self.objects[number]
@@ -85,6 +96,7 @@ def accept_data(
     round_number: int,
     replaces: int | None = None,
     candidate: int = 0,
+    drawn: bool = False,
 ) -> dict[str, Any]:
     """The data of an "accept" event.
 
@@ -93,6 +105,7 @@ def accept_data(
         round_number: of the model that drew it.
         replaces: the object that it is a better drawing of.
         candidate: which of the model's masks it is, from 0.
+        drawn: whether it is not that mask as it was (painted over, or put together from several windows).
     """
     data = {
         "class": class_name,
@@ -102,6 +115,7 @@ def accept_data(
         "iou": iou,
         "round": round_number,
         "candidate": candidate,
+        "drawn": drawn,
     }
     return data if replaces is None else data | {"replaces": replaces}
 
@@ -111,7 +125,7 @@ def _accept(labels: Labels, event: Event) -> None:
     before = labels.take([data["replaces"]]) if "replaces" in data else []
     new = LabelledObject(
         event.id,
-        data["class"],
+        labels.class_of(data["class"]),
         shapely.from_wkb(data["geometry"]),
         Prompts.from_json(data["prompts"]),
         Window(*data["window"]),
@@ -126,10 +140,20 @@ def _accept(labels: Labels, event: Event) -> None:
 
 
 def _import(labels: Labels, event: Event) -> None:
+    for name, colour in event.data["classes"].items():
+        labels.classes.setdefault(name, colour)
     for number, found in enumerate(event.data["found"]):
         outline, window = shapely.from_wkb(found["geometry"]), Window(*found["window"])
         made = LabelledObject(
-            event.id + number * PARTS, found["class"], outline, Prompts(), window, 1.0, 0, event.author, event.time
+            event.id + number * PARTS,
+            labels.class_of(found["class"]),
+            outline,
+            Prompts(),
+            window,
+            1.0,
+            0,
+            event.author,
+            event.time,
         )
         labels.put_over(made)
 
@@ -137,6 +161,8 @@ def _import(labels: Labels, event: Event) -> None:
 def _edit(labels: Labels, event: Event) -> None:
     data = event.data
     changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
+    if "class" in data:
+        changes["class_name"] = labels.class_of(data["class"])
     for number in data["objects"]:
         if number in labels.objects:
             labels.objects[number] = replace(labels.objects[number], **changes)
@@ -151,13 +177,20 @@ def _merge(labels: Labels, event: Event) -> None:
     if not taken:
         return
     largest = max(taken, key=lambda o: o.geometry.area)
-    points = tuple(point for o in taken for point in o.prompts.points)
+    whole = as_multipolygon(shapely.union_all([o.geometry for o in taken]))
+    # What was not in one part may be in another: such a click says nothing of the whole.
+    points = tuple(
+        point
+        for o in taken
+        for point in o.prompts.points
+        if whole.intersects(shapely.Point(point.col, point.row)) == point.positive
+    )
     notes = " ".join(o.note for o in taken if o.note)
     labels.put(
         LabelledObject(
             event.id,
-            event.data["class"],
-            polygons_only(shapely.union_all([o.geometry for o in taken])),
+            labels.class_of(event.data["class"]),
+            whole,
             Prompts(points),
             largest.window,
             min(o.iou for o in taken),
@@ -173,7 +206,10 @@ def _merge(labels: Labels, event: Event) -> None:
 def _split(labels: Labels, event: Event) -> None:
     for old in labels.take([event.data["object"]]):
         for number, outline in enumerate(event.data["parts"]):
-            part = shapely.from_wkb(outline)
+            # Another notebook may have given ground of the whole to another object meanwhile.
+            part = as_multipolygon(shapely.from_wkb(outline).intersection(old.geometry))
+            if part.is_empty:
+                continue
             # A point that is not in the part says nothing about it: it was in the object.
             points = tuple(p for p in old.prompts.points if part.intersects(shapely.Point(p.col, p.row)))
             made = replace(old, id=event.id + number * PARTS, geometry=part, prompts=Prompts(points))
@@ -188,12 +224,18 @@ def _rename_class(labels: Labels, event: Event) -> None:
     old, new = event.data["old"], event.data["new"]
     labels.classes = {new if name == old else name: colour for name, colour in labels.classes.items()}
     _move_objects(labels, old, new)
+    labels.renamed = _called(labels.renamed, old, new) | {old: new}
+    labels.renamed.pop(new, None)
+    labels.merged = _called(labels.merged, old, new)
 
 
 def _merge_classes(labels: Labels, event: Event) -> None:
     source, target = event.data["source"], event.data["target"]
     labels.classes.pop(source, None)
     _move_objects(labels, source, target)
+    former = {name: target for name, now in labels.renamed.items() if now == source}
+    labels.renamed = {name: now for name, now in labels.renamed.items() if now != source}
+    labels.merged = _called(labels.merged, source, target) | former | {source: target}
 
 
 def _recolour_class(labels: Labels, event: Event) -> None:
@@ -204,8 +246,10 @@ def _recolour_class(labels: Labels, event: Event) -> None:
 def _move_objects(labels: Labels, old: str, new: str) -> None:
     objects = labels.objects.items()
     labels.objects = {i: replace(o, class_name=new) if o.class_name == old else o for i, o in objects}
-    renamed = {name: new if now == old else now for name, now in labels.renamed.items()} | {old: new}
-    labels.renamed = {name: now for name, now in renamed.items() if name != now}
+
+
+def _called(names: dict[str, str], old: str, new: str) -> dict[str, str]:
+    return {name: new if now == old else now for name, now in names.items()}
 
 
 _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}

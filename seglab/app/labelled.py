@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab.core.prompts import Prompts
@@ -35,9 +34,3 @@ class LabelledObject:
     """A person is not sure of it: rounds neither learn from it nor are judged by it."""
     note: str = ""
     """What a person has to say about it."""
-
-
-def polygons_only(geometry: BaseGeometry) -> BaseGeometry:
-    """A geometry's areas, as a MultiPolygon; lines and points that set operations leave behind are dropped."""
-    parts = [g for g in getattr(geometry, "geoms", [geometry]) if g.geom_type == "Polygon" and g.area > 0]
-    return shapely.MultiPolygon(parts)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from seglab.app.labels_table import labels_table
-from seglab.app.state import History, State, reduce
+from seglab.app.state import History, State
 from seglab.core.grid import Grid
-from seglab.store.events import Event
 from seglab.store.project import Project
 
 
@@ -28,9 +28,11 @@ class Ledger:
 
     def __init__(self, project: Project, grid: Grid, author: str | None) -> None:
         self.lock = threading.RLock()
-        self._history, self._followed = History(), 0
+        self._history = History()
+        self._followed: list[int] = []
         self._project = project
-        self.state: State = self._up_to_date()
+        self.state: State = self._history.state()
+        self.state = self._up_to_date()
         self._grid = grid
         self._author = author
         self._listeners: list[Callable[[str], None]] = []
@@ -62,16 +64,35 @@ class Ledger:
                 self.tell(what)
         return event.id
 
-    def after(self, kind: str, event: int) -> State:
-        """The state that undoing or redoing an event would lead to."""
-        return reduce([*self._project.events(), Event(0, "", "", kind, {"event": event})])
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Hold the lock, with what other notebooks have done to the project taken into account.
+
+        Every action that checks something before it records it is done within this.
+        """
+        with self.lock:
+            before = self.state
+            self.state = self._up_to_date()
+            if self.state is not before:
+                self.tell("classes")
+            yield
+
+    def round_after(self, kind: str, event: int) -> int:
+        """The round in use after an event is undone or redone."""
+        return self._history.round_after(kind, event)
 
     def _up_to_date(self) -> State:
         """Follow what this and other notebooks have appended since the last look."""
         events = self._project.events()
-        for event in events[self._followed :]:
+        seen = len(self._followed)
+        if [event.id for event in events[:seen]] != self._followed:
+            # An older copy of the log was put back.
+            self._history, self._followed, seen = History(), [], 0
+        elif seen == len(events):
+            return self.state
+        for event in events[seen:]:
             self._history.follow(event)
-            self._followed += 1
+            self._followed.append(event.id)
         return self._history.state()
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:

@@ -91,7 +91,7 @@ def prediction_of(project: Project, state: State) -> Prediction | None:
 def map_colours(state: State) -> dict[int, str]:
     """Colour '#rrggbb' of each value of the latest map: classes may have been renamed, recoloured or merged since."""
     names = (state.prediction or {}).get("classes", list(state.classes))
-    now = [name if name in state.classes else state.renamed.get(name) for name in names]
+    now = [state.today(name) for name in names]
     return {value: state.classes[name] for value, name in enumerate(now, start=1) if name in state.classes}
 
 

@@ -12,12 +12,13 @@ from shapely.ops import split as cut
 
 from seglab.app.areas import part_in_scene
 from seglab.app.drawing import drawn, points_along, window_around
-from seglab.app.labelled import LabelledObject, polygons_only
+from seglab.app.label_events import PARTS
+from seglab.app.labelled import LabelledObject
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.proposals import Draft, Proposal
 from seglab.core.grid import Grid
-from seglab.core.masks import on_pixel_edges
+from seglab.core.masks import as_multipolygon, on_pixel_edges
 from seglab.errors import ObjectEditError, PromptError, UnknownObjectError
 
 HAND_DRAWN = 1.0
@@ -53,7 +54,7 @@ class ObjectEditing:
         if not places:
             raise PromptError("the stroke has no points; draw along the object")
         stroke = LineString(places if len(places) > 1 else places * 2)
-        with self._ledger.lock:
+        with self._ledger.acting():
             prompts = self._draft.prompts
             for point in points_along(stroke, positive):
                 prompts = prompts.with_point(point)
@@ -72,7 +73,7 @@ class ObjectEditing:
             OutsideSceneError: no area of it lies in the scene.
         """
         stroke = part_in_scene(polygon, self.grid, crs)
-        with self._ledger.lock:
+        with self._ledger.acting():
             mask = self._draft.mask
             if mask is None and not positive:
                 raise PromptError("there is no mask to erase from; click the object first, or paint it")
@@ -112,7 +113,7 @@ class ObjectEditing:
         """
         given = {"class": class_name, "unsure": unsure, "note": None if note is None else note.strip()}
         data = {key: value for key, value in given.items() if value is not None}
-        with self._ledger.lock:
+        with self._ledger.acting():
             ids = self._known_objects(object_ids)
             if class_name is not None:
                 self._known(class_name)
@@ -125,7 +126,7 @@ class ObjectEditing:
         Raises:
             UnknownObjectError: there is no such object.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._ledger.record("delete", {"objects": self._known_objects(object_ids)}, "labels")
 
     def merge(self, *object_ids: int, class_name: str | None = None) -> LabelledObject:
@@ -139,7 +140,7 @@ class ObjectEditing:
             UnknownObjectError: there is no such object, or only one.
             UnknownClassError: the class is not in `classes`.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             ids = self._known_objects(object_ids)
             if len(ids) < 2:
                 raise UnknownObjectError("merging needs at least two objects; select another one too")
@@ -164,7 +165,7 @@ class ObjectEditing:
             UnknownObjectError: there is no such object.
             ObjectEditError: it has one part only, or the line does not cut it.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             whole = self._object(*self._known_objects([object_id]))
             cutting = None if line is None else self.grid.geometry_to_pixel(line, crs)
             parts = _parts(whole.geometry, cutting)
@@ -174,9 +175,9 @@ class ObjectEditing:
             data = {"object": object_id, "parts": [shapely.to_wkb(part, hex=True) for part in parts]}
             if cutting is not None:
                 data["line"] = shapely.to_wkb(cutting, hex=True)
-            before = {o.id for o in self.objects}
-            self._ledger.record("split", data, "labels")
-            return [o for o in self.objects if o.id not in before]
+            event = self._ledger.record("split", data, "labels")
+            made = {event + number * PARTS for number in range(len(parts))}
+            return [o for o in self.objects if o.id in made]
 
     def refine(self, object_id: int) -> Proposal:
         """Take an accepted object up again, with its prompts and mask: accepting replaces it, rejecting leaves it.
@@ -184,10 +185,11 @@ class ObjectEditing:
         Raises:
             UnknownObjectError: there is no such object.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             found = self._object(*self._known_objects([object_id]))
             window = found.window
-            if not window.polygon.covers(found.geometry):
+            fits = window.width == window.height == self._spec.image_size * window.scale
+            if not fits or not window.polygon.covers(found.geometry):
                 window = window_around(found.geometry, self._spec.image_size, window.scale, self.shape)
             number, size = self._learner.current.number, self._spec.mask_size
             self._draft.clear()
@@ -223,9 +225,14 @@ class ObjectEditing:
 
 def _parts(whole: BaseGeometry, line: BaseGeometry | None) -> list[BaseGeometry]:
     """What an outline falls into, the largest first, each a MultiPolygon on pixel edges."""
-    pieces = list(polygons_only(whole).geoms)
+    pieces = list(as_multipolygon(whole).geoms)
     if line is not None:
+        if line.geom_type not in ("LineString", "MultiLineString"):
+            raise ObjectEditError(f"a {line.geom_type} does not cut; give a line")
+        halves = [list(cut(piece, line).geoms) for piece in pieces]
+        if all(len(parts) == 1 for parts in halves):
+            return [whole]
         # A cut goes through pixels: each belongs to the side that its centre is on.
-        pieces = [on_pixel_edges(part) for piece in pieces for part in cut(piece, line).geoms]
-    parts = [polygons_only(part) for part in pieces]
+        pieces = [on_pixel_edges(part) for parts in halves for part in parts]
+    parts = [as_multipolygon(part) for part in pieces]
     return sorted((part for part in parts if not part.is_empty), key=lambda part: -part.area)

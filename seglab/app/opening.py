@@ -171,5 +171,5 @@ def _add_classes(session: LabelSession, classes: Sequence[str] | Mapping[str, st
     names = [classes] if isinstance(classes, str) else list(classes)
     colours = {name: classes[name] for name in names} if isinstance(classes, Mapping) else {}
     for name in names:
-        if name.strip() not in session.classes:
+        if session.state.today(name.strip()) is None:
             session.add_class(name, colours.get(name), initial=True)

@@ -53,7 +53,7 @@ class RoundKeeping:
             NoLabelsError: nothing is accepted yet.
             JobRunningError: a round is being trained.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             return self._learner.retrain(self.state, steps)
 
     def rollback(self, number: int) -> None:
@@ -63,7 +63,7 @@ class RoundKeeping:
             UnknownRoundError: the project has no such round.
             RoundMismatchError: the round does not fit the model in use.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             known = [0, *(r.number for r in self.rounds)]
             if number not in known:
                 raise UnknownRoundError(f"there is no round {number!r}; this project has {known}")
@@ -104,9 +104,9 @@ class RoundKeeping:
             RoundMismatchError: the round was trained for other base weights, bands or adapter places.
         """
         tensors, card = read_round_file(Path(path))
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._learner.check(tensors, card)
             for name in card["classes"]:
-                if name not in self.classes:
+                if self.state.today(name) is None:
                     self.add_class(name)
             return self._learner.adopt(tensors, card, Path(path).name)

@@ -60,9 +60,10 @@ class CurrentModel:
         Args:
             state: the project, with all accepted objects and what classes are called now.
         """
-        # A class that was merged into one that the round knows is that one.
-        prompts = {state.renamed[name]: prompt for name, prompt in self.trained.items() if name in state.renamed}
-        prompts |= {name: prompt for name, prompt in self.trained.items() if name not in state.renamed}
+        # A class's own prompt comes before that of a class that went into it.
+        by_kin = sorted(self.trained, key=lambda name: name not in state.merged)
+        known = {name: state.today(name) or name for name in by_kin}
+        prompts = {now: self.trained[name] for name, now in known.items()}
         model, objects = self.encoder.model, [o for o in state.objects if not o.unsure]
         for name in sorted({o.class_name for o in objects} - set(prompts)):
             means = []

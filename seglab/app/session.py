@@ -18,7 +18,7 @@ from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.following import follow
 from seglab.app.held_out import kept_out
-from seglab.app.importing import imported
+from seglab.app.importing import imported, new_classes
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import areas_table, labels_table
@@ -29,7 +29,7 @@ from seglab.app.object_editing import ObjectEditing
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.round_keeping import RoundKeeping
 from seglab.app.state import State, title
-from seglab.app.tidy import Tidy
+from seglab.app.tidy import Tidy, tidied
 from seglab.core.grid import Grid
 from seglab.core.masks import polygons_of
 from seglab.core.prompts import Box, Point, Prompts
@@ -206,7 +206,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
             OutsideSceneError: the point is not in the scene.
         """
         col, row = self._inside(x, y, crs)
-        with self._ledger.lock:
+        with self._ledger.acting():
             return self._prompt(self.prompts.with_point(Point(col, row, positive)))
 
     def box(self, west: float, south: float, east: float, north: float, crs: Any = None) -> Proposal:
@@ -227,7 +227,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         top, bottom = max(0.0, around.top), min(float(rows), around.bottom)
         if right <= left or bottom <= top:
             raise OutsideSceneError("the box lies outside the scene; draw it over the imagery")
-        with self._ledger.lock:
+        with self._ledger.acting():
             return self._prompt(self.prompts.with_box(Box.around((left, top), (right, bottom))))
 
     def choose(self, index: int) -> Proposal:
@@ -236,14 +236,14 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         Raises:
             NoMaskError: there is no such candidate.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             chosen = self._draft.choose(index)
             self._ledger.tell("mask")
             return chosen
 
     def reject(self) -> None:
         """Drop the current prompts and their mask; accepted objects stay."""
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._clear_draft()
             self._ledger.tell("mask")
 
@@ -256,7 +256,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
             UnknownClassError: the class is not in `classes`.
             WriteError: the project's folder cannot be written.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._known(class_name)
             proposal = self.mask
             if proposal is None:
@@ -266,13 +266,14 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
             window = proposal.window
             data = accept_data(
                 class_name,
-                polygons_of(self.tidy(proposal.array), window.col, window.row),
+                polygons_of(tidied(self.tidy, proposal.array, window, self.objects), window.col, window.row),
                 self.prompts,
                 window,
                 proposal.iou,
                 proposal.round,
                 self._refining,
                 self._draft.chosen,
+                proposal.edited is not None,
             )
             try:
                 event = self._ledger.record("accept", data, "labels", self._clear_draft)
@@ -293,7 +294,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
             PromptError: the polygon is not finite.
             OutsideSceneError: the polygon does not touch the scene.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._ledger.record("review", area_in_scene(polygon, self.grid, crs), "labels")
 
     def import_labels(
@@ -321,12 +322,10 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
             LabelsFileError: the file cannot be used as it is.
         """
         labels = read_labels(path, class_column, class_name, image)
-        with self._ledger.lock:
+        with self._ledger.acting():
             found = imported(labels, self.grid, self.model_size)
-            for name in dict.fromkeys(entry["class"] for entry in found):
-                if name not in self.classes:
-                    self.add_class(name)
-            self._ledger.record("import", {"found": found, "source": Path(path).name}, "labels")
+            data = {"found": found, "classes": new_classes(found, self.state), "source": Path(path).name}
+            self._ledger.record("import", data, "labels")
             return len(found)
 
     def never_train(self, polygon: BaseGeometry, crs: Any = None) -> None:
@@ -339,7 +338,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         Raises:
             PromptError, OutsideSceneError: see `review`.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             self._ledger.record("never_train", area_in_scene(polygon, self.grid, crs), "areas")
 
     @property
@@ -361,7 +360,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         Raises:
             NothingToUndoError: there is nothing left.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             if not self._draft.is_empty:
                 self._draft.step_back()
                 self._refining = None if self._draft.is_empty else self._refining
@@ -382,7 +381,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         Raises:
             NothingToUndoError: nothing was undone, or something new was done since.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             event = self.state.redoable
             if event is None:
                 raise NothingToUndoError("there is nothing to redo")
@@ -400,7 +399,7 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         Raises:
             NoLabelsError: no class has an object yet.
         """
-        with self._ledger.lock:
+        with self._ledger.acting():
             return self._learner.predict(self.state, None if path is None else self._new_file(path))
 
     def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
@@ -483,10 +482,10 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
 
     def _step(self, kind: str, event: int) -> None:
         """Undo or redo an event, and follow it where it changes the model; a round that does not load stops it."""
-        after = self._ledger.after(kind, event)
-        if after.round == self.state.round:  # the model in use may be another, where a round could not be loaded
+        after = self._ledger.round_after(kind, event)
+        if after == self.state.round:  # the model in use may be another, where a round could not be loaded
             self._ledger.record(kind, {"event": event}, "labels")
             return
-        model = self._learner.load(after.round)
+        model = self._learner.load(after)
         self._ledger.record(kind, {"event": event}, "labels", lambda: self._learner.take(model))
         self._ledger.tell("round")

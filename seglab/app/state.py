@@ -16,9 +16,6 @@ from seglab.app.labelled import LabelledObject
 from seglab.errors import ProjectDamagedError
 from seglab.store.events import Event
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#8c564b")
-"""Default class colours: Okabe and Ito's, which colour-blind people can tell apart, and brown."""
-
 KEPT = 100
 """Actions that can be undone without going through the whole log again."""
 
@@ -65,12 +62,12 @@ class State:
     """What redo would bring back."""
     renamed: Mapping[str, str]
     """Names that classes had before, which rounds may know them by, and what they are called now."""
+    merged: Mapping[str, str]
+    """Names of classes that went into others, and what those are called now."""
 
-
-def next_colour(classes: Mapping[str, str]) -> str:
-    """A palette colour that no class has yet, or the palette again from its start."""
-    unused = [colour for colour in PALETTE if colour not in classes.values()]
-    return unused[0] if unused else PALETTE[len(classes) % len(PALETTE)]
+    def today(self, name: str) -> str | None:
+        """What the class of a name, maybe an old one, is called now; None for one that never was."""
+        return name if name in self.classes else self.renamed.get(name) or self.merged.get(name)
 
 
 def title(event: Event) -> str:
@@ -138,7 +135,15 @@ class History:
             last,
             self.undone[-1] if self.undone else None,
             dict(self._labels.renamed),
+            dict(self._labels.merged),
         )
+
+    def round_after(self, kind: str, event: int) -> int:
+        """The round in use after an event is undone or redone."""
+        acts = [e for e in self.done if kind != "undo" or e.id != event]
+        acts += [e for e in self.undone if kind == "redo" and e.id == event]
+        rounds = [e for e in acts if e.kind in ("round", "rollback")]
+        return int(max(rounds, key=lambda e: e.id).data["number"]) if rounds else 0
 
     def _apply(self, event: Event) -> None:
         before = self._labels.copy()

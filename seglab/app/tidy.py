@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seglab.core.masks import clean, smooth
+from seglab.app.labelled import LabelledObject
+from seglab.core.masks import clean, rasterize, smooth
+from seglab.core.windows import Window
 from seglab.errors import MaskTidyError
 
 
@@ -39,3 +42,23 @@ class Tidy:
         if mask.any() and not tidied.any():
             raise MaskTidyError(f"nothing of the mask is left after tidying it ({self}); set session.tidy to less")
         return tidied
+
+
+def tidied(tidy: Tidy, mask: np.ndarray, window: Window, objects: Iterable[LabelledObject]) -> np.ndarray:
+    """A tidied mask that gains no ground of accepted objects: an island in a lake is no hole to be filled.
+
+    Args:
+        tidy: how.
+        mask: (window.height, window.width) bool.
+        window: where.
+        objects: accepted.
+
+    Raises:
+        MaskTidyError: nothing would be left of it.
+    """
+    found = tidy(mask)
+    if (found & ~mask).any():
+        for other in objects:
+            if window.polygon.intersects(other.geometry):
+                found &= mask | ~rasterize(other.geometry, replace(window, scale=1))
+    return found

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 import pyogrio
+import shapely
 from shapely.geometry import MultiPolygon, Polygon
-from shapely.validation import make_valid
 
+from seglab.core.masks import as_multipolygon
 from seglab.errors import LabelsFileError
 
 CLASS = "class"
 """Column of the classes in what is read."""
 CLASS_COLUMNS = (CLASS, "label", "category", "class_name", "name", "type")
 """Columns that are taken for the class, the first that is there."""
+MOST_CLASSES = 255
+"""As many as a class map can hold."""
 PROJECT_LABELS = "labels.gpkg"
 """The labels of a project, in its folder."""
 
@@ -46,7 +50,7 @@ def read_labels(
         raise LabelsFileError(f"there is no file {str(file)!r}; check the path")
     coco = _coco(file)
     found = _of_coco(coco, file, image) if coco is not None else _of_vector(file)
-    found = found[found.geom_type.isin(["Polygon", "MultiPolygon"])]
+    found = found[~found.geometry.is_empty]
     if found.empty:
         raise LabelsFileError(f"{str(file)!r} holds no polygons; points and lines cannot be labels")
     classes = _classes(found, class_column, file) if class_name is None else [class_name] * len(found)
@@ -62,9 +66,15 @@ def _classes(found: gpd.GeoDataFrame, column: str | None, file: Path) -> list[st
             f"no column of {str(file)!r} tells the class; its columns are {columns}: name one with class_column=, or "
             "give all of it one class with class_name="
         )
-    if found[known].isna().any():
+    classes = ["" if pd.isna(value) else str(value).strip() for value in found[known]]
+    if "" in classes:
         raise LabelsFileError(f"column {known!r} of {str(file)!r} is empty in some rows; fill it, or use class_name=")
-    return [str(value).strip() for value in found[known]]
+    if len(set(classes)) > MOST_CLASSES:
+        raise LabelsFileError(
+            f"column {known!r} of {str(file)!r} has {len(set(classes))} different values, which are no classes; name "
+            "another column with class_column=, or use class_name="
+        )
+    return classes
 
 
 def _of_vector(file: Path) -> gpd.GeoDataFrame:
@@ -77,7 +87,9 @@ def _of_vector(file: Path) -> gpd.GeoDataFrame:
     if not isinstance(found, gpd.GeoDataFrame):
         raise LabelsFileError(f"{str(file)!r} holds a table without geometry; give a file of polygons")
     found = found[found.geometry.notna()]
-    return found.set_geometry(found.geometry.map(make_valid))
+    # GDAL takes any GeoJSON for longitude and latitude; seglab's own says when it is not.
+    crs = None if _in_pixels(file) else found.crs
+    return gpd.GeoDataFrame(found.drop(columns=found.geometry.name), geometry=_areas(found.geometry), crs=crs)
 
 
 def _coco(file: Path) -> dict[str, Any] | None:
@@ -110,8 +122,17 @@ def _outline(segmentation: Any, file: Path) -> Any:
     if not isinstance(segmentation, list):
         raise LabelsFileError(f"{str(file)!r} holds run-length masks; export its annotations as polygons")
     rings = [Polygon(list(zip(ring[::2], ring[1::2], strict=True))) for ring in segmentation]
-    return make_valid(MultiPolygon([polygon for ring in rings for polygon in _polygons(make_valid(ring))]))
+    return shapely.union_all(_areas(rings))
 
 
-def _polygons(geometry: Any) -> list[Polygon]:
-    return [part for part in getattr(geometry, "geoms", [geometry]) if part.geom_type == "Polygon"]
+def _areas(geometries: Iterable[Any]) -> list[MultiPolygon]:
+    """The areas of geometries, valid; empty for points and lines."""
+    return [as_multipolygon(shapely.make_valid(geometry)) for geometry in geometries]
+
+
+def _in_pixels(file: Path) -> bool:
+    """Whether a GeoJSON file says that its positions are pixels; see export.vector."""
+    if file.suffix.lower() not in (".geojson", ".json"):
+        return False
+    value = json.loads(file.read_text(encoding="utf-8"))
+    return isinstance(value, dict) and (value.get("seglab") or {}).get("coordinates") == "pixel"

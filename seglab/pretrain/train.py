@@ -171,7 +171,9 @@ class Trainer:
         if self.device.type == "cuda":
             # The fused optimiser leaves out a step whose gradient is not finite, without asking the GPU to wait.
             self.optimizer.found_inf = (~norm.isfinite()).float()
-        self.optimizer.step()
+            self.optimizer.step()
+        elif norm.isfinite():
+            self.optimizer.step()
         self.step += 1
         self._follow()
         return values

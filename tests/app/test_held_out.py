@@ -21,7 +21,7 @@ def state_of(*places: tuple[int, int], held_out: object = None, never_train: tup
         )
         for i, (col, row) in enumerate(places, 1)
     )
-    return State({"water": "#0072b2"}, objects, (), never_train, held_out, 0, None, None, None, {})
+    return State({"water": "#0072b2"}, objects, (), never_train, held_out, 0, None, None, None, {}, {})
 
 
 def test_what_touches_held_out_ground_is_not_trained_on() -> None:
