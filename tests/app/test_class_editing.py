@@ -79,3 +79,28 @@ def test_a_map_made_before_keeps_its_colours(session: LabelSession) -> None:
     assert map_colours(session.state) == {1: session.classes["lake"], 2: session.classes["field"], 3: "#abcdef"}
     session.merge_classes("lake", "road")
     assert map_colours(session.state) == {1: "#abcdef", 2: session.classes["field"], 3: "#abcdef"}
+
+
+def test_a_project_reopens_with_the_classes_it_was_made_with(session: LabelSession, open_lakes) -> None:
+    session.rename_class("water", "lake")
+    session.merge_classes("road", "field")
+    assert list(open_lakes(classes=["water", "field", "road"]).classes) == ["lake", "field"]
+
+
+def test_a_class_keeps_its_own_prompt_when_another_went_into_it(session: LabelSession) -> None:
+    session.retrain(steps=1).result()
+    trained = session._learner.current.trained
+    session.merge_classes("water", "road")
+    session.rename_class("road", "lane")
+    prompts = session._learner.current.class_prompts(session.state)
+    torch.testing.assert_close(prompts["lane"], trained["road"])
+    with pytest.raises(errors.UnknownClassError, match="lane"):
+        session.rename_class("lane", "water")
+
+
+def test_a_project_takes_its_own_round_back_after_a_rename(session: LabelSession, tmp_path) -> None:
+    session.retrain(steps=1).result()
+    path = session.export_round(1, tmp_path / "round.safetensors")
+    session.rename_class("water", "lake")
+    session.import_round(path)
+    assert list(session.classes) == ["lake", "field", "road"]

@@ -94,3 +94,53 @@ def test_what_cannot_be_used_says_why_and_changes_nothing(session: LabelSession,
     assert session.import_labels(nameless, class_column="code") == 2
     assert session.import_labels(nameless, class_name="field") == 2
     assert {o.class_name for o in session.objects} == {"field"}
+
+
+def test_untidy_polygons_are_taken_for_their_area(session: LabelSession, tmp_path: Path) -> None:
+    spiked = shapely.Polygon([(10, 10), (100, 10), (100, 100), (120, 120), (100, 100), (10, 100)])
+    gpd.GeoDataFrame({"class": ["water"]}, geometry=[spiked]).to_file(tmp_path / "spiked.gpkg")
+    session.import_labels(tmp_path / "spiked.gpkg")
+    assert session.objects[0].geometry.area == 90 * 90
+    rings = [[0, 0, 100, 0, 100, 100, 0, 100], [50, 20, 150, 20, 150, 80, 50, 80]]
+    assert read_labels(coco(tmp_path / "rings.json", rings)).geometry.area.tolist() == [13_000]
+
+
+def test_a_polygon_on_the_other_side_of_the_world_is_left_out(session: LabelSession, tmp_path: Path) -> None:
+    here = session.grid.geometry_from_pixel(box(10, 10, 40, 30), "EPSG:4326")
+    both = gpd.GeoDataFrame({"class": ["water"] * 2}, geometry=[here, box(100, -80, 170, 80)], crs=4326)
+    both.to_file(tmp_path / "both.geojson")
+    assert session.import_labels(tmp_path / "both.geojson") == 1
+    with pytest.raises((errors.PromptError, errors.OutsideSceneError)):
+        session.paint(box(100, -80, 170, 80))
+
+
+def test_an_import_with_its_classes_is_one_action_and_knows_renamed_ones(session: LabelSession, tmp_path: Path) -> None:
+    frame(session, None, label=["water", "quarry", "x"]).to_file(tmp_path / "a.gpkg")
+    session.rename_class("water", "lake")
+    session.import_labels(tmp_path / "a.gpkg")
+    assert [o.class_name for o in session.objects] == ["lake", "quarry"]
+    assert session.undo() == "import 2 objects" and list(session.classes) == ["lake", "field"]
+
+
+def test_columns_that_tell_no_class_are_refused(session: LabelSession, tmp_path: Path) -> None:
+    frame(session, None, label=["water", " ", "x"]).to_file(tmp_path / "blank.gpkg")
+    many = gpd.GeoDataFrame({"name": [str(i) for i in range(300)]}, geometry=[box(i, 0, i + 1, 1) for i in range(300)])
+    many.to_file(tmp_path / "many.gpkg")
+    for name, says in (("blank", "empty"), ("many", "300")):
+        with pytest.raises(errors.LabelsFileError, match=says):
+            session.import_labels(tmp_path / f"{name}.gpkg")
+
+
+def test_geojson_in_pixels_comes_back(tmp_path: Path) -> None:
+    import numpy as np
+
+    import seglab
+
+    plain = seglab.open(np.zeros((300, 300, 3), np.uint8), classes=["a"], project=tmp_path / "plain.seglab")
+    plain.paint(box(10, 10, 40, 30))
+    plain.accept("a")
+    plain.export(tmp_path / "plain.geojson")
+    plain.delete(plain.objects[0].id)
+    assert plain.import_labels(tmp_path / "plain.geojson") == 1
+    assert plain.objects[0].geometry.bounds == (10, 10, 40, 30)
+    plain.close()

@@ -9,7 +9,10 @@ from shapely.geometry import LineString, box
 
 from seglab import errors
 from seglab.app.drawing import STROKE_POINTS, points_along
+from seglab.app.label_events import accept_data
 from seglab.app.session import LabelSession
+from seglab.core.prompts import Prompts
+from seglab.core.windows import Window
 from tests.conftest import LAKES
 
 
@@ -157,3 +160,32 @@ def test_undoing_every_click_of_a_refinement_ends_it(session: LabelSession) -> N
     session.refine(number)
     session.undo()
     assert session.refining is None and session.mask is None and len(session.objects) == 1
+
+
+def test_a_line_that_misses_splits_nothing_even_of_an_object_in_pieces(session: LabelSession) -> None:
+    merged = session.merge(draw(session, 10, 10, 30, 30), draw(session, 50, 10, 90, 30))
+    with pytest.raises(errors.ObjectEditError, match="not cut"):
+        session.split(merged.id, LineString([(0, 200), (100, 200)]), crs="pixel")
+    with pytest.raises(errors.ObjectEditError, match="give a line"):
+        session.split(merged.id, box(0, 0, 20, 20), crs="pixel")
+
+
+def test_a_merged_object_has_no_click_that_contradicts_it(session: LabelSession) -> None:
+    col, row = LAKES[1][:2]
+    session.click(col, row, crs="pixel")
+    session.click(col + 60, row, positive=False, crs="pixel")
+    session.paint(box(col - 9, row - 9, col + 9, row + 9), crs="pixel")
+    one = session.accept("water").id
+    merged = session.merge(one, draw(session, col + 50, row - 10, col + 70, row + 10))
+    for point in merged.prompts.points:
+        assert merged.geometry.intersects(shapely.Point(point.col, point.row)) == point.positive
+
+
+def test_an_object_from_a_model_of_another_size_can_be_refined(session: LabelSession) -> None:
+    outline = shapely.MultiPolygon([box(20, 20, 60, 50)])
+    data = accept_data("water", outline, Prompts(), Window(0, 0, 1024, 1024), 0.5, 0)
+    session.project.append("accept", data)
+    session.add_class("news")  # the session follows the log
+    session.refine(session.objects[0].id)
+    assert session.mask.window.width == session.model_size
+    session.click(40, 35, crs="pixel")

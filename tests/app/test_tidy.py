@@ -54,3 +54,13 @@ def test_areas_by_class(open_lakes) -> None:
     assert list(areas.index) == ["water", "field"] and list(areas["objects"]) == [1, 0]
     assert areas.loc["water", "pixels"] == 5000 and areas.loc["field", "hectares"] == 0
     assert areas.loc["water", "hectares"] == pytest.approx(5000 * session.grid.pixel_size_m**2 / 1e4, rel=1e-3)
+
+
+def test_an_island_that_is_labelled_is_no_hole(open_lakes) -> None:
+    session = open_lakes()
+    session.paint(box(40, 40, 50, 50), crs="pixel")
+    island = session.accept("field")
+    session.tidy = Tidy(fill_holes=math.inf)
+    session.paint(box(20, 20, 80, 80) - box(40, 40, 50, 50) - box(60, 60, 65, 65), crs="pixel")
+    lake = session.accept("water")
+    assert island.id in {o.id for o in session.objects} and lake.geometry.area == 60 * 60 - 10 * 10
