@@ -22,8 +22,8 @@ RecordedPrompts = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 class RoundConfig:
     """How a round is trained. Every field is a number, a bool or a str."""
 
-    steps: int = 120
-    """Optimiser steps."""
+    steps: int = 80
+    """Optimiser steps. 120 brought no more IoU by clicks, one point more of class mIoU, and took half as long again."""
     batch: int = 1
     """Chips per step."""
     learning_rate: float = 1.5e-4
