@@ -13,12 +13,11 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
 from seglab.active.suggest import Suggestion
-from seglab.app.areas import area_in_scene
 from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.following import follow
+from seglab.app.ground_keeping import GroundKeeping
 from seglab.app.held_out import kept_out
-from seglab.app.importing import imported, new_classes
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import areas_table, labels_table
@@ -28,17 +27,16 @@ from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.round_keeping import RoundKeeping
-from seglab.app.state import State, title
+from seglab.app.state import State
 from seglab.app.tidy import Tidy, tidied
+from seglab.app.undoing import Undoing
 from seglab.core.grid import Grid
 from seglab.core.masks import polygons_of
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.core.raster import Scene
-from seglab.datasets.labels_file import read_labels
 from seglab.errors import (
     NoLabelsError,
     NoMaskError,
-    NothingToUndoError,
     OutsideSceneError,
     SegLabError,
     WriteError,
@@ -51,7 +49,7 @@ from seglab.store.project import Project
 Listener = Callable[["LabelSession", str], None]
 
 
-class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
+class LabelSession(ClassEditing, ObjectEditing, GroundKeeping, RoundKeeping, Undoing):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
@@ -281,113 +279,6 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
                 self._ledger.tell("mask")
             return next(o for o in self.objects if o.id == event)
 
-    # -- labelling
-
-    def review(self, polygon: BaseGeometry, crs: Any = None) -> None:
-        """Say that everything inside a polygon is labelled: what is unlabelled there is background.
-
-        Args:
-            polygon: in longitude/latitude, or in `crs`.
-            crs: see `click`.
-
-        Raises:
-            PromptError: the polygon is not finite.
-            OutsideSceneError: the polygon does not touch the scene.
-        """
-        with self._ledger.acting():
-            self._ledger.record("review", area_in_scene(polygon, self.grid, crs), "labels")
-
-    def import_labels(
-        self,
-        path: str | Path,
-        class_column: str | None = None,
-        class_name: str | None = None,
-        image: str | None = None,
-    ) -> int:
-        """Take over labels that were made elsewhere, as accepted objects; one action, which undo takes back.
-
-        Classes that the project does not have are added. Outlines are put on pixel edges; where objects overlap, the
-        later one wins.
-
-        Args:
-            path: GeoJSON, GeoPackage, Shapefile or another vector file, COCO JSON, or a project's folder.
-            class_column: the column that tells the class; a usual name if None.
-            class_name: one class for all, for files that tell none.
-            image: which image of a COCO file with several.
-
-        Returns:
-            How many objects were imported; those outside the scene are left out.
-
-        Raises:
-            LabelsFileError: the file cannot be used as it is.
-        """
-        labels = read_labels(path, class_column, class_name, image)
-        with self._ledger.acting():
-            found = imported(labels, self.grid, self.model_size)
-            data = {"found": found, "classes": new_classes(found, self.state), "source": Path(path).name}
-            self._ledger.record("import", data, "labels")
-            return len(found)
-
-    def never_train(self, polygon: BaseGeometry, crs: Any = None) -> None:
-        """Keep an area out of training: rounds do not learn from it and are judged on the objects in it.
-
-        Args:
-            polygon: in longitude/latitude, or in `crs`.
-            crs: see `click`.
-
-        Raises:
-            PromptError, OutsideSceneError: see `review`.
-        """
-        with self._ledger.acting():
-            self._ledger.record("never_train", area_in_scene(polygon, self.grid, crs), "areas")
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether `undo` has something to take back."""
-        return not self._draft.is_empty or self.state.undoable is not None
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether `redo` has something to bring back."""
-        return self.state.redoable is not None
-
-    def undo(self) -> str:
-        """Take back the last click of an unfinished object, else the last saved action; survives restarts.
-
-        Returns:
-            What was undone, in words.
-
-        Raises:
-            NothingToUndoError: there is nothing left.
-        """
-        with self._ledger.acting():
-            if not self._draft.is_empty:
-                self._draft.step_back()
-                self._refining = None if self._draft.is_empty else self._refining
-                self._ledger.tell("mask")
-                return "the last click"
-            event = self.state.undoable
-            if event is None:
-                raise NothingToUndoError("there is nothing to undo")
-            self._step("undo", event.id)
-            return title(event)
-
-    def redo(self) -> str:
-        """Bring back what `undo` took back last.
-
-        Returns:
-            What was redone, in words.
-
-        Raises:
-            NothingToUndoError: nothing was undone, or something new was done since.
-        """
-        with self._ledger.acting():
-            event = self.state.redoable
-            if event is None:
-                raise NothingToUndoError("there is nothing to redo")
-            self._step("redo", event.id)
-            return title(event)
-
     # -- maps, suggestions, export
 
     def predict(self, path: str | Path | None = None) -> jobs.Job[Prediction]:
@@ -479,13 +370,3 @@ class LabelSession(ClassEditing, ObjectEditing, RoundKeeping):
         except SegLabError as error:
             self.problem = f"round {self.state.round} is not in use: {error}"
             warnings.warn(self.problem, stacklevel=4)
-
-    def _step(self, kind: str, event: int) -> None:
-        """Undo or redo an event, and follow it where it changes the model; a round that does not load stops it."""
-        after = self._ledger.round_after(kind, event)
-        if after == self.state.round:  # the model in use may be another, where a round could not be loaded
-            self._ledger.record(kind, {"event": event}, "labels")
-            return
-        model = self._learner.load(after)
-        self._ledger.record(kind, {"event": event}, "labels", lambda: self._learner.take(model))
-        self._ledger.tell("round")
