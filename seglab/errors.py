@@ -139,6 +139,10 @@ class LabelsFileError(SegLabError):
     """A file of labels made elsewhere cannot be imported as it is."""
 
 
+class AgreementError(SegLabError):
+    """Two annotators' labels cannot be merged as asked."""
+
+
 class ObjectEditError(SegLabError):
     """An accepted object cannot be changed in that way."""
 

@@ -162,11 +162,29 @@ class _Writer:
         ]
 
     def _import(self, event: Event) -> list[str]:
-        lines = [f"# imported from {event.data['source']!r}, as it was then"]
+        lines = [f"# imported from {event.data['source']!r}, as it was then", *self._new_classes(event)]
         for number, found in enumerate(event.data["found"]):
             lines.append(f'session.paint({_wkt(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
             lines.append(self._assign([event.id + number * PARTS], f"session.accept({found['class']!r})"))
         return lines
+
+    def _merge_from(self, event: Event) -> list[str]:
+        lines = [f"# labels of {event.data['source']} merged into these, as they were then", *self._new_classes(event)]
+        if event.data["gone"]:
+            lines += self._on_objects("delete", event.data["gone"], {})
+        for marked in event.data["marked"]:
+            lines += self._on_objects("edit", [marked["object"]], {"unsure": True, "note": marked["note"]})
+        for number, found in enumerate(event.data["found"]):
+            made = event.id + number * PARTS
+            lines.append(f'session.paint({_wkt(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
+            lines.append(self._assign([made], f"session.accept({found['class']!r})"))
+            if found["unsure"] or found["note"]:
+                lines.append(f"session.edit({_variable(made)}, unsure={found['unsure']!r}, note={found['note']!r})")
+        return lines
+
+    def _new_classes(self, event: Event) -> list[str]:
+        found = event.data["classes"].items()
+        return [f"session.add_class({n!r}, {colour!r})" for n, colour in found if n not in self._labels.classes]
 
     def _edit(self, event: Event) -> list[str]:
         names = {"class": "class_name"}
@@ -243,6 +261,7 @@ class _Writer:
 _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "accept": _Writer._accept,
     "import": _Writer._import,
+    "merge_from": _Writer._merge_from,
     "edit": _Writer._edit,
     "delete": _Writer._delete,
     "merge": _Writer._merge,
@@ -278,6 +297,10 @@ def _model(number: int) -> str:
 def _mentioned(event: Event) -> list[int]:
     """Numbers of the objects that an event is about."""
     data = event.data
+    if event.kind == "merge_from":
+        made = (number for number, found in enumerate(data["found"]) if found["unsure"] or found["note"])
+        marked = (entry["object"] for entry in data["marked"])
+        return [*data["gone"], *marked, *(event.id + number * PARTS for number in made)]
     return [*data.get("objects", ()), *(data[key] for key in ("object", "replaces") if key in data)]
 
 

@@ -143,6 +143,7 @@ def _import(labels: Labels, event: Event) -> None:
     for name, colour in event.data["classes"].items():
         labels.classes.setdefault(name, colour)
     for number, found in enumerate(event.data["found"]):
+        author = found.get("author", event.author)
         outline, window = shapely.from_wkb(found["geometry"]), Window(*found["window"])
         made = LabelledObject(
             event.id + number * PARTS,
@@ -152,10 +153,21 @@ def _import(labels: Labels, event: Event) -> None:
             window,
             1.0,
             0,
-            event.author,
+            author,
             event.time,
+            found.get("unsure", False),
+            found.get("note", ""),
         )
         labels.put_over(made)
+
+
+def _merge_from(labels: Labels, event: Event) -> None:
+    labels.take(event.data["gone"])
+    for marked in event.data["marked"]:
+        number = marked["object"]
+        if number in labels.objects:
+            labels.objects[number] = replace(labels.objects[number], unsure=True, note=marked["note"])
+    _import(labels, event)
 
 
 def _edit(labels: Labels, event: Event) -> None:
@@ -258,6 +270,7 @@ _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}
 _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "accept": _accept,
     "import": _import,
+    "merge_from": _merge_from,
     "edit": _edit,
     "delete": _delete,
     "merge": _merge,

@@ -15,6 +15,7 @@ from seglab import jobs
 from seglab.active.suggest import Suggestion
 from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
+from seglab.app.comparing import Comparing
 from seglab.app.following import follow
 from seglab.app.ground_keeping import GroundKeeping
 from seglab.app.held_out import kept_out
@@ -49,7 +50,7 @@ from seglab.store.project import Project
 Listener = Callable[["LabelSession", str], None]
 
 
-class LabelSession(ClassEditing, ObjectEditing, GroundKeeping, RoundKeeping, Undoing):
+class LabelSession(ClassEditing, ObjectEditing, GroundKeeping, Comparing, RoundKeeping, Undoing):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.

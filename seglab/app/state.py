@@ -24,6 +24,7 @@ TITLES = {
     "review": "mark an area as reviewed",
     "never_train": "mark an area as never trained on",
     "import": "import {objects}",
+    "merge_from": "merge the labels of {source}",
     "edit": "change {objects}",
     "delete": "delete {objects}",
     "merge": "merge {objects}",

@@ -1,0 +1,256 @@
+"""Two annotators of one scene: how far they agree, and one's labels taken over into the other's project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import shapely
+from shapely import STRtree
+from shapely.geometry.base import BaseGeometry
+
+from seglab.app.drawing import window_around
+from seglab.app.importing import imported, new_classes
+from seglab.app.labelled import LabelledObject
+from seglab.app.making import grid_card
+from seglab.app.replay import grid_of
+from seglab.app.state import State, reduce
+from seglab.core.agreement import Agreement, Annotated, Annotation, Disagreement, agreement
+from seglab.core.grid import Grid
+from seglab.core.masks import as_multipolygon
+from seglab.core.prompts import Prompts
+from seglab.core.windows import Window
+from seglab.datasets.labels_file import read_labels
+from seglab.errors import AgreementError
+from seglab.store.project import Project
+from seglab.store.schema import MANIFEST_NAME
+
+KEEP = ("both", "agreed", "theirs")
+"""What `merge_from` can do; see there."""
+ENOUGH = 0.5
+"""An object of theirs is added beside ours if at least this share of it lies on ground that ours leave."""
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Whose labels, and what they are."""
+
+    name: str
+    objects: tuple[LabelledObject, ...]
+    reviewed: tuple[BaseGeometry, ...] = ()
+    """Extents in which everything is labelled, scene pixels."""
+
+    @cached_property
+    def by_number(self) -> dict[int, LabelledObject]:
+        """The objects by their numbers."""
+        return {o.id: o for o in self.objects}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What `merge_from` did."""
+
+    agreement: Agreement
+    """Before."""
+    added: int
+    """Objects of theirs that are labels here now."""
+    marked: int
+    """Objects of ours that are unsure now."""
+    removed: int
+    """Objects of ours that theirs replaced."""
+
+
+def annotator_of(state: State, name: str = "") -> Annotator:
+    """Who labelled a project; the authors of its objects tell the name."""
+    authors = ", ".join(dict.fromkeys(o.author for o in state.objects))
+    return Annotator(authors or name, state.objects, state.reviewed)
+
+
+def read_annotator(path: str | Path, grid: Grid, size: int) -> Annotator:
+    """The labels of a project of the same scene, by its log; or those of a file.
+
+    Args:
+        path: a project's folder, or a file that `datasets.labels_file.read_labels` reads.
+        grid: of the scene.
+        size: side of the model's input, model pixels.
+
+    Raises:
+        ProjectDamagedError: the project is damaged.
+        LabelsFileError: the file cannot be used, or none of its labels lies in the scene.
+    """
+    path = Path(path).expanduser()
+    if (path / MANIFEST_NAME).exists():
+        project = Project.open(path)
+        if grid_card(grid_of(project.manifest)) == grid_card(grid):
+            return annotator_of(reduce(project.events()), path.stem)
+    return Annotator(path.stem, tuple(_made(imported(read_labels(path), grid, size), path.stem)))
+
+
+def _made(found: list[dict[str, Any]], author: str) -> list[LabelledObject]:
+    """The objects of an import, numbered from 1."""
+    return [
+        LabelledObject(
+            number,
+            entry["class"],
+            shapely.from_wkb(entry["geometry"]),
+            Prompts(),
+            Window(*entry["window"]),
+            1.0,
+            0,
+            author,
+            "",
+        )
+        for number, entry in enumerate(found, start=1)
+    ]
+
+
+def compare(mine: Annotator, theirs: Annotator, shape: tuple[int, int]) -> Agreement:
+    """How far two annotators agree; see core.agreement.
+
+    Args:
+        mine, theirs: of one scene.
+        shape: (rows, cols) of the scene.
+    """
+    return agreement(*(Annotation([_plain(o) for o in one.objects], one.reviewed) for one in (mine, theirs)), shape)
+
+
+def _plain(o: LabelledObject) -> Annotated:
+    return Annotated(o.id, o.class_name, o.geometry)
+
+
+def compare_projects(first: str | Path, second: str | Path) -> Agreement:
+    """How far two annotators agree who worked in projects of their own.
+
+    Args:
+        first: a project's folder.
+        second: another project's, or a file of labels.
+
+    Raises:
+        ProjectError, ProjectDamagedError: the first is no project, or one of them is damaged.
+        LabelsFileError: the second's labels cannot be read, or none lies in the scene.
+    """
+    project = Project.open(first)
+    grid = grid_of(project.manifest)
+    mine = annotator_of(reduce(project.events()))
+    return compare(mine, read_annotator(second, grid, max(grid.shape)), grid.shape)
+
+
+def today(theirs: Annotator, state: State) -> Annotator:
+    """Their labels with the names that the classes have in a project now."""
+    return replace(
+        theirs, objects=tuple(replace(o, class_name=state.today(o.class_name) or o.class_name) for o in theirs.objects)
+    )
+
+
+@dataclass(frozen=True)
+class Merging:
+    """How two annotators' labels become one.
+
+    Args:
+        mine, theirs: the annotators.
+        found: how far they agree.
+        keep: one of KEEP.
+
+    Raises:
+        AgreementError: `keep` is none of KEEP.
+    """
+
+    mine: Annotator
+    theirs: Annotator
+    found: Agreement
+    keep: str
+
+    def __post_init__(self) -> None:
+        if self.keep not in KEEP:
+            raise AgreementError(f"keep={self.keep!r} is not known; give one of {', '.join(map(repr, KEEP))}")
+
+    def data(self, state: State, shape: tuple[int, int], size: int) -> dict[str, Any]:
+        """The data of a "merge_from" event.
+
+        Args:
+            state: of the project.
+            shape: (rows, cols) of the scene.
+            size: side of the model's input, model pixels.
+
+        Returns:
+            found: objects of theirs to be added; marked: objects of mine that become unsure, with their notes; gone:
+            numbers of mine that are replaced; classes: new ones, colour by name; source: theirs; keep.
+        """
+        entries = [_entry(o, shape, size) for o in self._taken()]
+        return {
+            "found": entries,
+            "marked": [{"object": number, "note": note} for number, note in self._marked().items()],
+            "gone": sorted(self._gone()),
+            "classes": new_classes(entries, state),
+            "source": self.theirs.name,
+            "keep": self.keep,
+        }
+
+    def _gone(self) -> set[int]:
+        if self.keep != "theirs":
+            return set()
+        return {d.first for d in self.found.disagreements if d.kind != "alone" and self._is_mine_to_answer(d)}
+
+    def _marked(self) -> dict[int, str]:
+        """Notes by my objects' numbers, of those that were sure or said something else until now."""
+        notes: dict[int, str] = {}
+        for one in self.found.disagreements if self.keep != "theirs" else ():
+            if self._is_mine_to_answer(one) and (self.keep == "agreed" or one.kind != "alone"):
+                own = self.mine.by_number[one.first]
+                # the closest of their objects comes first
+                notes.setdefault(own.id, _noted(own.note, _say(one, self.theirs, one.second)))
+        return {i: n for i, n in notes.items() if not self.mine.by_number[i].unsure or self.mine.by_number[i].note != n}
+
+    def _is_mine_to_answer(self, one: Disagreement) -> bool:
+        """Whether an object of mine is in question: one that they have as I do is not, whatever lies there besides."""
+        return one.first is not None and one.first not in self._agreed
+
+    @cached_property
+    def _agreed(self) -> set[int]:
+        return {pair.first for pair in self.found.agreed}
+
+    def _taken(self) -> list[LabelledObject]:
+        """Objects of theirs that become labels."""
+        taken: dict[int, LabelledObject] = {}
+        mine = STRtree([o.geometry for o in self.mine.objects])
+        for one in self.found.disagreements if self.keep != "agreed" else ():
+            if one.second is None or (self.keep == "both" and one.kind == "class"):
+                continue
+            own = self.theirs.by_number[one.second]
+            if self.keep == "both":
+                near = [self.mine.objects[i].geometry for i in mine.query(own.geometry, predicate="intersects")]
+                ground = as_multipolygon(own.geometry.difference(shapely.union_all(near)))
+                if ground.area < ENOUGH * own.geometry.area:
+                    continue  # the same thing as mine, drawn otherwise
+                words = "" if one.kind == "alone" else _say(one, self.mine, one.first)
+                own = replace(own, geometry=ground, note=_noted(own.note, words), unsure=own.unsure or bool(words))
+            taken[one.second] = own
+        return list(taken.values())
+
+
+def _say(one: Disagreement, other: Annotator, number: int | None) -> str:
+    """What the other annotator has to say about an object."""
+    if number is None:
+        return f"{other.name} {'sees nothing here' if one.kind == 'denied' else 'has not labelled it'}"
+    seen = other.by_number[number]
+    what = f"calls it {seen.class_name!r}" if one.kind == "class" else f"draws it otherwise (IoU {one.iou:.2f})"
+    return f"{seen.author} {what}"
+
+
+def _noted(*notes: str) -> str:
+    """Notes one after the other, each once."""
+    return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ") if part))
+
+
+def _entry(o: LabelledObject, shape: tuple[int, int], size: int) -> dict[str, Any]:
+    window = window_around(o.geometry, size, 1, shape)
+    return {
+        "class": o.class_name,
+        "geometry": shapely.to_wkb(o.geometry, hex=True),
+        "window": [window.col, window.row, window.width, window.height, window.scale],
+        "author": o.author,
+        "unsure": o.unsure,
+        "note": o.note,
+    }
