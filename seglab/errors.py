@@ -131,6 +131,14 @@ class UnknownObjectError(SegLabError):
     """The project has no such accepted object."""
 
 
+class UnknownProposalError(SegLabError):
+    """The project has no such proposed object that waits for an answer."""
+
+
+class ProposalError(SegLabError):
+    """Objects cannot be proposed as asked."""
+
+
 class MaskTidyError(SegLabError):
     """A mask cannot be tidied as asked."""
 

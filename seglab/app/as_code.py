@@ -97,6 +97,7 @@ class _Writer:
         self._checked = checked
         self._scene = f"shapely.box(0, 0, {manifest['scene']['width']}, {manifest['scene']['height']})"
         self._named = {i for event in done for i in _mentioned(event)}
+        self._proposing = {event.id for event in done if event.kind == "propose"}
         self._labels = Labels()
         self._scale = 1
 
@@ -116,14 +117,10 @@ class _Writer:
         lines = [f"# object {event.id}, drawn by {_model(data['round'])}"]
         outline = shapely.from_wkb(data["geometry"])
         accept = self._assign([event.id], f"session.accept({data['class']!r})")
-        before = self._found([data["replaces"]]) if "replaces" in data else []
-        if before:
-            return [
-                *lines,
-                *self._refine(before[0], Prompts.from_json(data["prompts"])),
-                *self._exactly(outline),
-                accept,
-            ]
+        before = self._prompts_of(data.get("replaces"))
+        if before is not None:
+            refine = self._refine(data["replaces"], before, Prompts.from_json(data["prompts"]))
+            return [*lines, *refine, *self._exactly(outline), accept]
         if not calls.prompts:
             return [*lines, f'session.paint({_wkt(outline)}, crs="pixel")', accept]
         if calls.scale != self._scale:
@@ -145,13 +142,19 @@ class _Writer:
         known = calls.problem or ("other settings" if calls.iou is None else f"IoU {calls.iou:.3f}")
         return f"its clicks alone do not give its outline ({known}), so that it is painted"
 
-    def _refine(self, before: LabelledObject, prompts: Prompts) -> list[str]:
-        """An accepted object taken up again, and what was said of it since."""
-        old = before.prompts
+    def _prompts_of(self, number: int | None) -> Prompts | None:
+        """What was clicked for an accepted or proposed object; None where there is none of that number."""
+        if number in self._labels.proposals:
+            return Prompts()
+        found = self._labels.objects.get(number)
+        return None if found is None else found.prompts
+
+    def _refine(self, number: int, old: Prompts, prompts: Prompts) -> list[str]:
+        """An object taken up again, and what was said of it since."""
         fresh: list[Prompt] = [p for p in prompts.points if p not in old.points]
         if prompts.box is not None and prompts.box != old.box:
             fresh.insert(0, prompts.box)
-        return [f"session.refine({_variable(before.id)})", *map(_prompt, fresh)]
+        return [f"session.refine({self._name(number)})", *map(_prompt, fresh)]
 
     def _exactly(self, outline: BaseGeometry) -> list[str]:
         """The current mask made to be an outline."""
@@ -182,9 +185,38 @@ class _Writer:
                 lines.append(f"session.edit({_variable(made)}, unsure={found['unsure']!r}, note={found['note']!r})")
         return lines
 
+    def _propose(self, event: Event) -> list[str]:
+        data = event.data
+        outlines = ", ".join(_wkt(outline) for outline in shapely.from_wkb([one["geometry"] for one in data["found"]]))
+        call = [
+            "session.propose_objects(",
+            f"    [{outlines}],",
+            f"    {[one['class'] for one in data['found']]},",
+            f"    {[one.get('score', 1.0) for one in data['found']]},",
+            f"    origin={data['origin']!r},",
+            *([f"    instead_of=[{self._names(data['instead_of'])}],"] if "instead_of" in data else []),
+            '    crs="pixel",',
+            ")",
+        ]
+        if self._named.intersection(event.id + place * PARTS for place in range(len(data["found"]))):
+            call[0] = f"p{event.id} = [p.id for p in {call[0]}"
+            call[-1] += "]"
+        return [*self._new_classes(event), *call]
+
+    def _confirm(self, event: Event) -> list[str]:
+        option = f", class_name={event.data['class']!r}" if "class" in event.data else ""
+        return self._answer("confirm", event, option)
+
+    def _dismiss(self, event: Event) -> list[str]:
+        return self._answer("dismiss", event, "")
+
+    def _answer(self, method: str, event: Event, option: str) -> list[str]:
+        names = self._names(i for i in event.data["objects"] if i in self._labels.proposals)
+        return [f"session.{method}({names}{option})" if names else f"# session.{method}: they were answered already"]
+
     def _new_classes(self, event: Event) -> list[str]:
-        found = event.data["classes"].items()
-        return [f"session.add_class({n!r}, {colour!r})" for n, colour in found if n not in self._labels.classes]
+        there = self._labels.classes
+        return [f"session.add_class({n!r}, {c!r})" for n, c in event.data["classes"].items() if n not in there]
 
     def _edit(self, event: Event) -> list[str]:
         names = {"class": "class_name"}
@@ -205,10 +237,10 @@ class _Writer:
         ids = [event.id + number * PARTS for number in range(len(event.data["parts"]))]
         line = event.data.get("line")
         along = "" if line is None else f', {_wkt(shapely.from_wkb(line))}, crs="pixel"'
-        return [self._assign(ids, f"session.split({_variable(whole[0].id)}{along})")]
+        return [self._assign(ids, f"session.split({self._name(whole[0].id)}{along})")]
 
     def _on_objects(self, method: str, ids: Iterable[int], options: Mapping[str, Any]) -> list[str]:
-        found = [_variable(o.id) for o in self._found(ids)]
+        found = [self._name(o.id) for o in self._found(ids)]
         if not found:
             return [f"# session.{method}: the objects were gone"]
         return [f"session.{method}({', '.join([*found, *(f'{k}={v!r}' for k, v in options.items())])})"]
@@ -217,6 +249,14 @@ class _Writer:
         """Those of the objects that are there."""
         there = {o.id: o for o in self._labels.objects.values()}
         return [there[i] for i in ids if i in there]
+
+    def _name(self, number: int) -> str:
+        """What the code calls an object's number: o7, or p9[2] for the third that event 9 proposed."""
+        place, event = divmod(number, PARTS)
+        return f"p{event}[{place}]" if event in self._proposing else _variable(number)
+
+    def _names(self, numbers: Iterable[int]) -> str:
+        return ", ".join(self._name(number) for number in numbers)
 
     def _assign(self, ids: list[int], call: str) -> str:
         """A call that makes objects; those that are named later get variables."""
@@ -262,6 +302,9 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "accept": _Writer._accept,
     "import": _Writer._import,
     "merge_from": _Writer._merge_from,
+    "propose": _Writer._propose,
+    "confirm": _Writer._confirm,
+    "dismiss": _Writer._dismiss,
     "edit": _Writer._edit,
     "delete": _Writer._delete,
     "merge": _Writer._merge,
@@ -301,7 +344,11 @@ def _mentioned(event: Event) -> list[int]:
         made = (number for number, found in enumerate(data["found"]) if found["unsure"] or found["note"])
         marked = (entry["object"] for entry in data["marked"])
         return [*data["gone"], *marked, *(event.id + number * PARTS for number in made)]
-    return [*data.get("objects", ()), *(data[key] for key in ("object", "replaces") if key in data)]
+    return [
+        *data.get("objects", ()),
+        *data.get("instead_of", ()),
+        *(data[key] for key in ("object", "replaces") if key in data),
+    ]
 
 
 def _variable(number: int) -> str:

@@ -10,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.areas import area_in_scene
 from seglab.app.importing import imported, new_classes
 from seglab.app.ledger import Ledger
+from seglab.app.proposed import propose_data
 from seglab.app.state import State
 from seglab.core.grid import Grid
 from seglab.datasets.labels_file import read_labels
@@ -43,6 +44,7 @@ class GroundKeeping:
         class_column: str | None = None,
         class_name: str | None = None,
         image: str | None = None,
+        as_proposals: bool = False,
     ) -> int:
         """Take over labels that were made elsewhere, as accepted objects; one action, which undo takes back.
 
@@ -54,6 +56,7 @@ class GroundKeeping:
             class_column: the column that tells the class; a usual name if None.
             class_name: one class for all, for files that tell none.
             image: which image of a COCO file with several.
+            as_proposals: propose them instead, for a person to confirm or dismiss one by one.
 
         Returns:
             How many objects were imported; those outside the scene are left out.
@@ -64,8 +67,11 @@ class GroundKeeping:
         labels = read_labels(path, class_column, class_name, image)
         with self._ledger.acting():
             found = imported(labels, self.grid, self.model_size)
-            data = {"found": found, "classes": new_classes(found, self.state), "source": Path(path).name}
-            self._ledger.record("import", data, "labels")
+            classes, source = new_classes(found, self.state), Path(path).name
+            if as_proposals:
+                self._ledger.record("propose", propose_data(found, classes, source), "classes")
+            else:
+                self._ledger.record("import", {"found": found, "classes": classes, "source": source}, "labels")
             return len(found)
 
     def never_train(self, polygon: BaseGeometry, crs: Any = None) -> None:

@@ -38,8 +38,8 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
     crs = PIXEL if labels.crs is None else labels.crs
     found = []
     for name, outline in zip(labels[CLASS], labels.geometry, strict=True):
-        inside = _inside(outline, grid, crs)
-        if inside is not None and not inside.is_empty:
+        inside = outline_in_scene(outline, grid, crs)
+        if inside is not None:
             window = window_around(inside, size, 1, grid.shape)
             place = [window.col, window.row, window.width, window.height, window.scale]
             found.append({"class": name, "geometry": shapely.to_wkb(inside, hex=True), "window": place})
@@ -59,8 +59,16 @@ def new_classes(found: list[dict[str, Any]], state: State) -> dict[str, str]:
     return {name: colour for name, colour in classes.items() if name not in state.classes}
 
 
-def _inside(outline: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry | None:
+def outline_in_scene(outline: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry | None:
+    """The part of an outline in the scene, on pixel edges; None where there is not a pixel of it.
+
+    Args:
+        outline: in `crs`; None is the grid's default.
+        grid: of the scene.
+        crs: see `areas.part_in_scene`.
+    """
     try:
-        return on_pixel_edges(part_in_scene(outline, grid, crs))
+        inside = on_pixel_edges(part_in_scene(outline, grid, crs))
     except (OutsideSceneError, PromptError):
         return None
+    return None if inside.is_empty else inside

@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.labelled import LabelledObject
 from seglab.app.nearby import Nearby
 from seglab.app.palette import next_colour
+from seglab.app.proposed import ProposedObject
 from seglab.core.masks import as_multipolygon
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
@@ -19,8 +20,10 @@ from seglab.store.events import Event
 
 FRINGE = 0.1
 """An object of which a later one of its own class leaves less than this share was corrected by it: the rest goes."""
+ANSWERED = 0.5
+"""A proposed object of which an accepted one covers more than this share is answered by it."""
 PARTS = 2**32
-"""Distance between the numbers of the parts that one event splits an object into."""
+"""Distance between the numbers of the objects that one event makes."""
 
 
 @dataclass
@@ -35,12 +38,19 @@ class Labels:
     """Names that classes had before, and what they are called now."""
     merged: dict[str, str] = field(default_factory=dict)
     """Names of classes that went into others, and what those are called now."""
+    proposals: dict[int, ProposedObject] = field(default_factory=dict)
+    """Proposed objects that wait for an answer, by number, in order."""
+    dismissed: dict[int, ProposedObject] = field(default_factory=dict)
+    """Those that a person has said no to, by number."""
     nearby: Nearby = field(default_factory=Nearby)
     """Where objects lie; copies share it."""
+    proposed_nearby: Nearby = field(default_factory=Nearby)
+    """Where proposed objects lie; copies share it."""
 
     def copy(self) -> Labels:
         """Labels that events can be applied to without changing these."""
-        return Labels(dict(self.classes), dict(self.objects), dict(self.renamed), dict(self.merged), self.nearby)
+        changing = (self.classes, self.objects, self.renamed, self.merged, self.proposals, self.dismissed)
+        return Labels(*(dict(part) for part in changing), self.nearby, self.proposed_nearby)
 
     def apply(self, event: Event) -> bool:
         """Follow an event.
@@ -73,7 +83,10 @@ class Labels:
         self.nearby.add(new.id, new.geometry)
 
     def put_over(self, new: LabelledObject) -> None:
-        """Add an object that takes its ground from those before it; what is left empty disappears."""
+        """Add an object that takes its ground from those before it; what is left empty disappears.
+
+        Proposed objects that it covers wait no longer.
+        """
         for number in sorted(self.nearby.of(new.geometry)):
             old = self.objects.get(number)
             if old is None or not old.geometry.intersects(new.geometry):
@@ -84,6 +97,12 @@ class Labels:
                 del self.objects[number]
             else:
                 self.objects[number] = replace(old, geometry=rest)
+        for number in self.proposed_nearby.of(new.geometry):
+            waiting = self.proposals.get(number)
+            if waiting is None or not waiting.geometry.intersects(new.geometry):
+                continue
+            if waiting.geometry.intersection(new.geometry).area > ANSWERED * waiting.geometry.area:
+                del self.proposals[number]
         self.put(new)
 
 
@@ -123,6 +142,7 @@ def accept_data(
 def _accept(labels: Labels, event: Event) -> None:
     data = event.data
     before = labels.take([data["replaces"]]) if "replaces" in data else []
+    proposed = labels.proposals.pop(data.get("replaces"), None)
     new = LabelledObject(
         event.id,
         labels.class_of(data["class"]),
@@ -135,6 +155,7 @@ def _accept(labels: Labels, event: Event) -> None:
         event.time,
         any(o.unsure for o in before),
         " ".join(o.note for o in before if o.note),
+        proposed.origin if proposed is not None else "".join(o.origin for o in before),
     )
     labels.put_over(new)
 
@@ -168,6 +189,53 @@ def _merge_from(labels: Labels, event: Event) -> None:
         if number in labels.objects:
             labels.objects[number] = replace(labels.objects[number], unsure=True, note=marked["note"])
     _import(labels, event)
+
+
+def _propose(labels: Labels, event: Event) -> None:
+    data = event.data
+    for name, colour in data["classes"].items():
+        labels.classes.setdefault(name, colour)
+    for number in data.get("instead_of", ()):
+        labels.proposals.pop(number, None)
+    # decoded together: one by one takes several times as long
+    outlines = shapely.from_wkb([found["geometry"] for found in data["found"]])
+    for place, (found, outline) in enumerate(zip(data["found"], outlines, strict=True)):
+        made = ProposedObject(
+            event.id + place * PARTS,
+            labels.class_of(found["class"]),
+            outline,
+            Window(*found["window"]),
+            found.get("score", 1.0),
+            data["origin"],
+            data["round"],
+        )
+        labels.proposals[made.id] = made
+        labels.proposed_nearby.add(made.id, outline)
+
+
+def _confirm(labels: Labels, event: Event) -> None:
+    data = event.data
+    # All of them at first: one that another of them covers is confirmed all the same.
+    for proposed in [labels.proposals.pop(i) for i in dict.fromkeys(data["objects"]) if i in labels.proposals]:
+        made = LabelledObject(
+            proposed.id,
+            labels.class_of(data.get("class", proposed.class_name)),
+            proposed.geometry,
+            Prompts(),
+            proposed.window,
+            proposed.score,
+            proposed.round,
+            event.author,
+            event.time,
+            origin=proposed.origin,
+        )
+        labels.put_over(made)
+
+
+def _dismiss(labels: Labels, event: Event) -> None:
+    for number in event.data["objects"]:
+        if number in labels.proposals:
+            labels.dismissed[number] = labels.proposals.pop(number)
 
 
 def _edit(labels: Labels, event: Event) -> None:
@@ -211,6 +279,7 @@ def _merge(labels: Labels, event: Event) -> None:
             event.time,
             any(o.unsure for o in taken),
             notes,
+            ", ".join(dict.fromkeys(o.origin for o in taken if o.origin)),
         )
     )
 
@@ -256,8 +325,10 @@ def _recolour_class(labels: Labels, event: Event) -> None:
 
 
 def _move_objects(labels: Labels, old: str, new: str) -> None:
-    objects = labels.objects.items()
-    labels.objects = {i: replace(o, class_name=new) if o.class_name == old else o for i, o in objects}
+    for objects in (labels.objects, labels.proposals, labels.dismissed):
+        for number, one in objects.items():
+            if one.class_name == old:
+                objects[number] = replace(one, class_name=new)
 
 
 def _called(names: dict[str, str], old: str, new: str) -> dict[str, str]:
@@ -271,6 +342,9 @@ _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "accept": _accept,
     "import": _import,
     "merge_from": _merge_from,
+    "propose": _propose,
+    "confirm": _confirm,
+    "dismiss": _dismiss,
     "edit": _edit,
     "delete": _delete,
     "merge": _merge,

@@ -15,7 +15,8 @@ class LabelledObject:
     """An accepted object."""
 
     id: int
-    """The number of the event that made it; where it made several (a split, an import), k * PARTS more for the k-th."""
+    """The number of the event that made it; where it made several (a split, an import), k * PARTS more for the k-th.
+    One that was confirmed keeps the number that it was proposed under."""
     class_name: str
     geometry: BaseGeometry
     """Outline in scene pixels, on pixel edges."""
@@ -34,3 +35,5 @@ class LabelledObject:
     """A person is not sure of it: rounds neither learn from it nor are judged by it."""
     note: str = ""
     """What a person has to say about it."""
+    origin: str = ""
+    """Who proposed it, in words; empty where a person made it."""

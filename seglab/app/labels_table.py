@@ -44,7 +44,7 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         grid: of the scene.
 
     Returns:
-        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), unsure, note, geometry.
+        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), unsure, note, origin, geometry.
     """
     columns = {
         "id": [o.id for o in objects],
@@ -56,6 +56,7 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         "time": [o.time for o in objects],
         "unsure": [o.unsure for o in objects],
         "note": [o.note for o in objects],
+        "origin": [o.origin for o in objects],
     }
     outlines = [o.geometry for o in objects]
     if grid.crs is not None:

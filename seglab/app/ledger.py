@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import labels_table
+from seglab.app.proposed import ProposedObject
 from seglab.app.state import History, State
 from seglab.core.grid import Grid
 from seglab.store.project import Project
@@ -76,6 +78,16 @@ class Ledger:
             if self.state is not before:
                 self.tell("classes")
             yield
+
+    def object_at(self, col: float, row: float) -> LabelledObject | None:
+        """The accepted object at a scene pixel coordinate."""
+        with self.lock:
+            return self._history.object_at(col, row)
+
+    def proposal_at(self, col: float, row: float) -> ProposedObject | None:
+        """The proposed object at a scene pixel coordinate."""
+        with self.lock:
+            return self._history.proposal_at(col, row)
 
     def round_after(self, kind: str, event: int) -> int:
         """The round in use after an event is undone or redone."""

@@ -17,8 +17,11 @@ from seglab.app.labelled import LabelledObject
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.proposals import Draft, Proposal
+from seglab.app.state import State
 from seglab.core.grid import Grid
 from seglab.core.masks import as_multipolygon, on_pixel_edges
+from seglab.core.prompts import Prompts
+from seglab.core.windows import Window
 from seglab.errors import ObjectEditError, PromptError, UnknownObjectError
 
 HAND_DRAWN = 1.0
@@ -34,6 +37,7 @@ class ObjectEditing:
     _refining: int | None
     grid: Grid
     shape: tuple[int, int]
+    state: State
     scale: int
 
     # -- drawing the mask of the object at hand
@@ -89,7 +93,7 @@ class ObjectEditing:
 
     @property
     def refining(self) -> int | None:
-        """The accepted object that the mask at hand will replace, or None."""
+        """The accepted or proposed object that the mask at hand will replace, or None."""
         return self._refining
 
     def edit(
@@ -182,28 +186,37 @@ class ObjectEditing:
     def refine(self, object_id: int) -> Proposal:
         """Take an accepted object up again, with its prompts and mask: accepting replaces it, rejecting leaves it.
 
+        A proposed object can be taken up too: accepting makes an object of it.
+
         Raises:
             UnknownObjectError: there is no such object.
         """
         with self._ledger.acting():
+            proposed = next((p for p in self.state.proposals if p.id == object_id), None)
+            if proposed is not None:
+                return self._take_up(object_id, proposed.geometry, proposed.window, Prompts(), proposed.score)
             found = self._object(*self._known_objects([object_id]))
-            window = found.window
-            fits = window.width == window.height == self._spec.image_size * window.scale
-            if not fits or not window.polygon.covers(found.geometry):
-                window = window_around(found.geometry, self._spec.image_size, window.scale, self.shape)
-            number, size = self._learner.current.number, self._spec.mask_size
-            self._draft.clear()
-            self._refining = object_id
-            mask = drawn(found.geometry, window, self.shape, size, number, found.iou)
-            self._draft.put(found.prompts, mask)
-            self._ledger.tell("mask")
-            return mask
+            return self._take_up(object_id, found.geometry, found.window, found.prompts, found.iou)
 
     # -- parts
 
     @property
     def _spec(self) -> Any:
         return self._learner.current.encoder.model.spec
+
+    def _take_up(
+        self, object_id: int, geometry: BaseGeometry, window: Window, prompts: Prompts, iou: float
+    ) -> Proposal:
+        fits = window.width == window.height == self._spec.image_size * window.scale
+        if not fits or not window.polygon.covers(geometry):
+            window = window_around(geometry, self._spec.image_size, window.scale, self.shape)
+        number, size = self._learner.current.number, self._spec.mask_size
+        self._draft.clear()
+        self._refining = object_id
+        mask = drawn(geometry, window, self.shape, size, number, iou)
+        self._draft.put(prompts, mask)
+        self._ledger.tell("mask")
+        return mask
 
     def _put(self, proposal: Proposal) -> Proposal:
         self._draft.put(self._draft.prompts, proposal)

@@ -1,4 +1,7 @@
-"""The object being prompted for: its prompts, the window to look at, and the candidate masks the model sees there."""
+"""The object being prompted for: its prompts, the window to look at, and the candidate masks the model sees there.
+
+Objects that wait to be confirmed are another matter: see proposed.py.
+"""
 
 from __future__ import annotations
 
@@ -188,13 +191,26 @@ class Draft:
             prompts: all of them.
             scale: the finest scale for a new object, scene pixels per model pixel.
         """
+        window, previous = self._question(current, prompts, scale)
+        self._steps.append(_Step(prompts, propose(current, prompts, window, previous, self._warm)))
+        return self.candidates[0]
+
+    def peek(self, current: CurrentModel, prompts: Prompts, scale: int) -> Proposal | None:
+        """What `prompt` would give, without keeping it; None where the window is not encoded yet."""
+        window, previous = self._question(current, prompts, scale)
+        if not current.encoder.is_encoded(window):
+            return None
+        # What the decoder knows of the object's own window is worth more than what it learns here.
+        warm = self._warm if self.mask is None or self.mask.window == window else WarmImage()
+        return propose(current, prompts, window, previous, warm)[0]
+
+    def _question(self, current: CurrentModel, prompts: Prompts, scale: int) -> tuple[Window, torch.Tensor | None]:
+        """The window to look at for prompts, and the logits of the mask that they correct."""
         mask = self.mask
         window = None if mask is None else mask.window
         encoder = current.encoder
         wanted = window_for(prompts, window, encoder.model.spec.image_size, scale, encoder.scene.grid.shape)
-        previous = mask.logits if mask is not None and wanted == window else None
-        self._steps.append(_Step(prompts, propose(current, prompts, wanted, previous, self._warm)))
-        return self.candidates[0]
+        return wanted, mask.logits if mask is not None and wanted == window else None
 
     @property
     def warm(self) -> WarmImage:

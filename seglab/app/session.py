@@ -27,6 +27,7 @@ from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.proposals import Draft, Proposal
+from seglab.app.reviewing import Reviewing
 from seglab.app.round_keeping import RoundKeeping
 from seglab.app.state import State
 from seglab.app.tidy import Tidy, tidied
@@ -50,7 +51,7 @@ from seglab.store.project import Project
 Listener = Callable[["LabelSession", str], None]
 
 
-class LabelSession(ClassEditing, ObjectEditing, GroundKeeping, Comparing, RoundKeeping, Undoing):
+class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Comparing, RoundKeeping, Undoing):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
@@ -180,8 +181,8 @@ class LabelSession(ClassEditing, ObjectEditing, GroundKeeping, Comparing, RoundK
             self._ledger.tell("scale")
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(session, what)` after every change; what is "mask", "labels", "classes", "areas",
-        "round", "prediction" or "scale". Some changes come from a job's thread.
+        """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals",
+        "classes", "areas", "round", "prediction" or "scale". Some changes come from a job's thread.
 
         Returns:
             A function that ends the subscription.

@@ -13,6 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.label_events import Labels
 from seglab.app.labelled import LabelledObject
+from seglab.app.nearby import Nearby
+from seglab.app.proposed import ProposedObject
 from seglab.errors import ProjectDamagedError
 from seglab.store.events import Event
 
@@ -25,6 +27,9 @@ TITLES = {
     "never_train": "mark an area as never trained on",
     "import": "import {objects}",
     "merge_from": "merge the labels of {source}",
+    "propose": "propose {objects}",
+    "confirm": "confirm {objects}",
+    "dismiss": "dismiss {objects}",
     "edit": "change {objects}",
     "delete": "delete {objects}",
     "merge": "merge {objects}",
@@ -47,6 +52,10 @@ class State:
     """Colour '#rrggbb' by name, in order."""
     objects: tuple[LabelledObject, ...]
     """Accepted objects in order; none overlaps another: the later one has won."""
+    proposals: tuple[ProposedObject, ...]
+    """Proposed objects that wait for an answer, in order."""
+    dismissed: tuple[ProposedObject, ...]
+    """Those that were dismissed, in order."""
     reviewed: tuple[BaseGeometry, ...]
     """Extents in which everything is labelled, scene pixels."""
     never_train: tuple[BaseGeometry, ...]
@@ -128,6 +137,8 @@ class History:
         return State(
             dict(self._labels.classes),
             tuple(self._labels.objects.values()),
+            tuple(self._labels.proposals.values()),
+            tuple(self._labels.dismissed.values()),
             tuple(areas["review"]),
             tuple(areas["never_train"]),
             self._held_out,
@@ -138,6 +149,14 @@ class History:
             dict(self._labels.renamed),
             dict(self._labels.merged),
         )
+
+    def object_at(self, col: float, row: float) -> LabelledObject | None:
+        """The accepted object at a scene pixel coordinate; on the edge of two, the later one."""
+        return _topmost(self._labels.objects, self._labels.nearby, shapely.Point(col, row))
+
+    def proposal_at(self, col: float, row: float) -> ProposedObject | None:
+        """The proposed object at a scene pixel coordinate; of several, the later one."""
+        return _topmost(self._labels.proposals, self._labels.proposed_nearby, shapely.Point(col, row))
 
     def round_after(self, kind: str, event: int) -> int:
         """The round in use after an event is undone or redone."""
@@ -190,6 +209,13 @@ def reduce(events: Iterable[Event]) -> State:
         ProjectDamagedError: an event does not hold what its kind needs.
     """
     return _followed(events).state()
+
+
+def _topmost(objects: Mapping[int, Any], nearby: Nearby, place: shapely.Point) -> Any:
+    hit = [i for i in nearby.of(place) if i in objects and objects[i].geometry.intersects(place)]
+    if len(hit) > 1:
+        hit = [i for i in objects if i in set(hit)]
+    return objects[hit[-1]] if hit else None
 
 
 def _followed(events: Iterable[Event]) -> History:

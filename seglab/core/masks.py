@@ -46,6 +46,23 @@ def polygons_of(mask: np.ndarray, col: int = 0, row: int = 0) -> MultiPolygon:
     return _multipolygon([_valid(shape(outline)) for outline, _ in found])
 
 
+def outlines_of(labels: np.ndarray, col: int = 0, row: int = 0) -> dict[int, MultiPolygon]:
+    """The outlines of several masks that do not overlap, along their pixel edges.
+
+    Args:
+        labels: (h, w) int32, the number of the mask at each pixel; 0 is none.
+        col, row: scene pixel of the array's top left corner.
+
+    Returns:
+        By number: see `polygons_of`.
+    """
+    found = features.shapes(labels, mask=labels > 0, connectivity=4, transform=Affine.translation(col, row))
+    parts: dict[int, list[BaseGeometry]] = {}
+    for outline, number in found:
+        parts.setdefault(int(number), []).append(_valid(shape(outline)))
+    return {number: _multipolygon(pieces) for number, pieces in parts.items()}
+
+
 def _valid(polygon: BaseGeometry) -> BaseGeometry:
     """The same area where GDAL lets a ring touch itself (two holes that meet at a corner)."""
     return polygon if polygon.is_valid else shapely.make_valid(polygon)

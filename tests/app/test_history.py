@@ -7,19 +7,34 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglab.app.label_events import accept_data
+from seglab.app.label_events import PARTS, accept_data
+from seglab.app.proposed import entry, propose_data
 from seglab.app.state import KEPT, History, State, history, reduce
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.store.events import Event
 
 CLASSES = ("water", "field")
+KINDS = [
+    *("accept", "accept", "undo", "redo", "delete", "edit", "merge", "split", "rename"),
+    *("propose", "propose", "confirm", "dismiss", "refine"),
+]
+MAY_CHANGE_NOTHING = ("edit", "merge", "split", "rename_class", "confirm", "dismiss", "delete", "class")
+"""Events on objects that another notebook may have taken away."""
 
 
 def accept(number: int, col: float, row: float, name: str = "water", replaces: int | None = None) -> Event:
     outline = shapely.MultiPolygon([shapely.box(col, row, col + 30, row + 20)])
     data = accept_data(name, outline, Prompts(), Window(0, 0, 224, 224), 0.5, 0, replaces)
     return Event(number, "", "", "accept", data)
+
+
+def propose(number: int, places: list[tuple[int, int]], instead_of: list[int]) -> Event:
+    """Squares in the same raster of places as accepted objects, so that they cover each other."""
+    window = Window(0, 0, 224, 224)
+    outlines = [shapely.MultiPolygon([shapely.box(500 * c, 8 * r, 500 * c + 20, 8 * r + 20)]) for c, r in places]
+    found = [entry("water", outline, window, 0.5) for outline in outlines]
+    return Event(number, "", "", "propose", propose_data(found, {}, f"origin {number}", 0, instead_of))
 
 
 @st.composite
@@ -29,9 +44,17 @@ def logs(draw: st.DrawFn) -> list[Event]:
     for number in range(2, draw(st.integers(3, 25))):
         done, undone = history(events)
         objects = [o.id for o in reduce(events).objects]
-        kind = draw(st.sampled_from(["accept", "accept", "undo", "redo", "delete", "edit", "merge", "split", "rename"]))
+        waiting = [p.id for p in reduce(events).proposals]
+        kind = draw(st.sampled_from(KINDS))
         some = draw(st.lists(st.sampled_from(objects), min_size=1, max_size=2, unique=True)) if objects else []
-        if kind == "undo" and len(done) > 1:
+        asked = draw(st.lists(st.sampled_from(waiting), min_size=1, max_size=3)) if waiting else []
+        if kind == "propose":
+            places = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=4))
+            events.append(propose(number, places, asked[:1]))
+        elif kind in ("confirm", "dismiss") and asked:
+            data = {"objects": asked} | ({"class": "lake"} if len(asked) > 2 else {})
+            events.append(Event(number, "", "", kind, data))
+        elif kind == "undo" and len(done) > 1:
             # Mostly the last action, at times one that another notebook did.
             target = done[draw(st.sampled_from([-1, -1, 1]))].id
             events.append(Event(number, "", "", "undo", {"event": target}))
@@ -47,14 +70,44 @@ def logs(draw: st.DrawFn) -> list[Event]:
             events.append(Event(number, "", "", "rename_class", {"old": "water", "new": f"class {number}"}))
         else:
             col, row = draw(st.integers(0, 3)) * 500, draw(st.integers(0, 4)) * 8
-            events.append(accept(number, col, row, replaces=some[0] if some and kind == "edit" else None))
+            replaced = {"edit": some, "refine": asked}.get(kind, [])
+            events.append(accept(number, col, row, replaces=replaced[0] if replaced else None))
     return events
 
 
 def same(one: State, other: State) -> bool:
-    return (one.classes, one.objects, one.renamed, one.round) == (
-        other.classes, other.objects, other.renamed, other.round,
+    return (one.classes, one.objects, one.proposals, one.dismissed, one.renamed, one.round) == (
+        other.classes, other.objects, other.proposals, other.dismissed, other.renamed, other.round,
     )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=100)
+@given(logs())
+def test_an_undo_and_its_redo_leave_what_was_there(events: list[Event]) -> None:
+    followed = History()
+    for event in events:
+        followed.follow(event)
+    before, number = followed.state(), events[-1].id + 1
+    if before.undoable is None:
+        return
+    followed.follow(Event(number, "", "", "undo", {"event": before.undoable.id}))
+    assert not same(followed.state(), before) or before.undoable.kind in MAY_CHANGE_NOTHING
+    followed.follow(Event(number + 1, "", "", "redo", {"event": before.undoable.id}))
+    assert same(followed.state(), before)
+
+
+@settings(deadline=None, max_examples=100)
+@given(logs())
+def test_a_proposed_object_is_one_thing_at_a_time(events: list[Event]) -> None:
+    """It waits, is an object, or is dismissed; every class that anything has is there."""
+    state = reduce(history(events)[0])
+    waiting, objects, dismissed = ({o.id for o in some} for some in (state.proposals, state.objects, state.dismissed))
+    assert not waiting & objects and not waiting & dismissed and not objects & dismissed
+    proposed = {
+        o.id for o in state.objects if o.origin and o.id % PARTS in {e.id for e in events if e.kind == "propose"}
+    }
+    assert all(o.prompts.is_empty for o in state.objects if o.id in proposed)
+    assert {o.class_name for o in (*state.objects, *state.proposals)} <= set(state.classes)
 
 
 @settings(deadline=None, max_examples=150)
