@@ -13,7 +13,7 @@ from jupyter_core.paths import jupyter_config_path
 
 from seglab.datasets.examples import example
 from seglab.errors import SegLabError
-from seglab.serve.routes import Route, candidates
+from seglab.serve.routes import WITHOUT_ADDRESS, Route, candidates
 from seglab.serve.tiles import HOST, TileLayerHandle, TileServer
 
 TIMEOUT = 30.0
@@ -39,15 +39,15 @@ class Check:
 
 def check_tiles() -> Iterator[Check]:
     """Serve a tile of the packaged Landsat scene; fetch it with the token, and see it refused without."""
-    try:
-        server = TileServer()
-    except OSError as error:
-        advice = f"let Python open ports on {HOST} (firewall, sandbox)"
-        yield Check("tiles", f"no server: {error}", False, advice)
-        return
+    server = TileServer()
     try:
         handle = server.add(example("landsat"), indexes=(3, 2, 1))
-        yield from _fetched(server, handle)
+        yield from _drawn(server, handle)
+        if server.port is None:
+            advice = f"let Python open ports on {HOST} (firewall, sandbox); till then tiles come by messages, slowly"
+            yield Check("tiles", f"no server: {server.problem}", False, advice)
+        else:
+            yield from _fetched(server, handle)
     except SegLabError as error:
         yield Check("tiles", "the packaged scene cannot be served", False, str(error))
     except httpx.HTTPError as error:
@@ -57,8 +57,20 @@ def check_tiles() -> Iterator[Check]:
         server.close()
 
 
+def _probe_path(handle: TileLayerHandle) -> str:
+    return handle.path_template.format(**dict(zip("zxy", handle.probe_tile, strict=True)))
+
+
+def _drawn(server: TileServer, handle: TileLayerHandle) -> Iterator[Check]:
+    status, png = server.render(_probe_path(handle))
+    if status == 200:
+        yield Check("messages", f"a tile of {len(png):,} bytes is drawn for the widgets' own messages")
+    else:
+        yield Check("messages", f"no tile is drawn ({status})", False, "pip install --force-reinstall localtileserver")
+
+
 def _fetched(server: TileServer, handle: TileLayerHandle) -> Iterator[Check]:
-    path = handle.path_template.format(**dict(zip("zxy", handle.probe_tile, strict=True)))
+    path = _probe_path(handle)
     # loopback never goes through a proxy that the environment names
     with httpx.Client(base_url=f"http://{HOST}:{server.port}", timeout=TIMEOUT, trust_env=False) as client:
         answer = client.get(path)
@@ -77,12 +89,12 @@ def _fetched(server: TileServer, handle: TileLayerHandle) -> Iterator[Check]:
 
 def check_routes() -> tuple[tuple[Route, ...], tuple[Check, ...]]:
     """The routes that a page would try, in order, and what they need on the side of the notebook server."""
-    routes = tuple(candidates(ANY_PORT, ANY_PATH))
+    routes = (*candidates(ANY_PORT, ANY_PATH), *WITHOUT_ADDRESS)
     extension = extension_is_on(jupyter_config_path())
     proxy = _installed("jupyter-server-proxy")
     on = Check("extension", "localtileserver's, on for notebook servers of this environment")
     if not extension:
-        works = "then only jupyter-server-proxy's route, or a browser on this machine, brings tiles"
+        works = "without it, jupyter-server-proxy or a browser on this machine brings tiles, else messages, slowly"
         advice = f"in the notebook server's environment: jupyter server extension enable {EXTENSION}; {works}"
         on = Check("extension", "localtileserver's is not on", False, advice)
     other = f"installed, {proxy}" if proxy else "not installed; needed only where the extension is missing"

@@ -30,7 +30,7 @@ class TiledLayer:
     """Who serves it."""
     handle: TileLayerHandle
     candidates: tuple[Mapping[str, str], ...]
-    """{"name", "url"} of each route, best first."""
+    """{"name", "url", "reason"} of each address by which a page may reach it, best first."""
 
     @property
     def path(self) -> str:
@@ -41,6 +41,10 @@ class TiledLayer:
     def probe_tile(self) -> tuple[int, int, int]:
         """(z, x, y) of a tile to try a route with."""
         return self.handle.probe_tile
+
+    def render(self, path: str) -> tuple[int, bytes]:
+        """A tile of this layer, or of another one of the same server, without HTTP: see `TileServer.render`."""
+        return self.server.render(path)
 
     def remove(self) -> None:
         """Stop serving it."""
@@ -122,4 +126,4 @@ def _class_colours(session: LabelSession) -> dict[int, tuple[int, int, int]]:
 
 def _tiled(server: TileServer, handle: TileLayerHandle) -> TiledLayer:
     routes = candidates(server.port, handle.path_template)
-    return TiledLayer(server, handle, tuple({"name": route.name, "url": route.url} for route in routes))
+    return TiledLayer(server, handle, tuple(vars(route) for route in routes))

@@ -34,7 +34,12 @@ def _format(report: dict[str, Any]) -> str:
             lines.append(f"      -> {check['advice']}")
     lines.append("The page tries to reach the tiles by these routes, in this order:")
     for number, route in enumerate(report["routes"], start=1):
-        lines.append(f"  {number}. {route['name']:<12}  {route['url'].split('/TOKEN')[0]}  {route['reason']}")
+        lines.append(f"  {number}. {route['name']:<12}  {_where(route)}{route['reason']}")
     failed = sum(not check["ok"] for check in report["checks"])
     lines.append(f"{failed} of {len(report['checks'])} checks failed" if failed else "all checks passed")
     return "\n".join(lines)
+
+
+def _where(route: dict[str, str]) -> str:
+    """The address of a route without the layer; nothing where it needs none."""
+    return f"{route['url'].split('/TOKEN')[0]}  " if route["url"] else ""

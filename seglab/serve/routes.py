@@ -30,11 +30,18 @@ class Route:
     """One way from the page to the tile server."""
 
     name: str
-    """"server", "page", "server-proxy" or "direct"."""
+    """"server", "page", "server-proxy" or "direct"; "comm" or "bytes" of those that need no address."""
     url: str
-    """Address of a tile, absolute or from the page's origin; PAGE_BASE stands in the route "page"."""
+    """Address of a tile, absolute or from the page's origin; PAGE_BASE stands in the route "page"; may be empty."""
     reason: str = ""
     """Why it is tried, and where it leads, for a person."""
+
+
+WITHOUT_ADDRESS = (
+    Route("comm", "", "the widgets' own messages, where no address works: VS Code, Colab, a proxy that is blocked"),
+    Route("bytes", "", "a picture of the view after each change of it, where those bring no tiles either"),
+)
+"""The last ways, in order: they need nothing but the kernel."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Base:
 
 
 def candidates(
-    port: int | str,
+    port: int | str | None,
     path: str,
     environ: Mapping[str, str] | None = None,
     servers: Sequence[Mapping[str, Any]] | None = None,
@@ -57,7 +64,7 @@ def candidates(
     """The routes to try, best first; the first one is complete without the page's help.
 
     Args:
-        port: of the tile server, or what shall stand for it.
+        port: of the tile server, or what shall stand for it; None: it has none.
         path: below its root, starting with "/".
         environ: of the kernel; None: this process's.
         servers: as `running_servers` returns; None: ask it.
@@ -65,8 +72,10 @@ def candidates(
 
     Returns:
         The notebook server's proxy under the base_url known here, the same under the page's own,
-        jupyter-server-proxy, and the port itself, which a browser on this machine reaches.
+        jupyter-server-proxy, and the port itself, which a browser on this machine reaches. Without a port, none.
     """
+    if port is None:
+        return []
     known = find_base(
         os.environ if environ is None else environ,
         running_servers() if servers is None else servers,

@@ -1,7 +1,8 @@
-"""The tile server of this kernel: localtileserver, for the open scenes and for who holds the token only.
+"""The tile server of this kernel: localtileserver's tiles, of the open scenes and for who holds the token only.
 
-localtileserver draws any file that a request names, for anybody on the machine. Here a request names a layer;
-which file that is, and how it is drawn, is known to the server alone.
+localtileserver's own server draws any file that a request names, for anybody on the machine. Here a request names a
+layer; which file that is, and how it is drawn, is known to this module alone. A tile comes over HTTP or, where the page
+cannot get through to this machine, by `TileServer.render` and the widgets' messages.
 """
 
 from __future__ import annotations
@@ -17,20 +18,23 @@ import socket
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import uvicorn
+from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
+from rio_tiler.errors import NoOverviewWarning, RioTilerError, TileOutsideBounds
 
 from seglab.serve.styled import Colour, StyledRaster, TileStyle, normalise, style_raster
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+Tile = tuple[int, int, int]
+"""(z, x, y) in Web Mercator."""
 
 HOST = "127.0.0.1"
 """Loopback only: other machines come through the notebook server and its login."""
@@ -63,7 +67,7 @@ class TileLayerHandle:
     """Path of its tiles below the server's root, with {z}, {x} and {y} to fill in."""
     bounds: tuple[float, float, float, float]
     """(west, south, east, north) in degrees."""
-    probe_tile: tuple[int, int, int]
+    probe_tile: Tile
     """(z, x, y) of a tile in the middle of the raster, to try a route with."""
 
 
@@ -78,14 +82,26 @@ class _Layer:
         self._users = 0
         self._removed = False
         self._lock = threading.Lock()
-        query = {"filename": self._file.name, "indexes": ",".join(str(i + 1) for i in range(bands))}
-        if styled.colormap is not None:
-            known = isinstance(styled.colormap, str)
-            query["colormap"] = styled.colormap if known else register_colormap(styled.colormap)
-        self.query = urlencode(query).encode()
+        self._indexes = list(range(1, bands + 1))
+        self._colormap = styled.colormap
+        if isinstance(styled.colormap, Mapping):
+            self._colormap = register_colormap(styled.colormap)
+
+    def draw(self, tile: Tile) -> tuple[int, bytes]:
+        """HTTP status and PNG bytes of a tile, transparent outside the raster; no bytes where it cannot be drawn."""
+        from localtileserver.tiler import get_reader, get_tile
+
+        try:
+            with self._in_use(), get_reader(self._file.name) as reader:
+                drawn = get_tile(reader, *tile, indexes=self._indexes, colormap=self._colormap)
+        except TileOutsideBounds:
+            return 200, _EMPTY_TILE
+        except (RasterioError, RioTilerError, OSError):  # the file is damaged, or out of reach; the text names it
+            return 500, b""
+        return 200, bytes(drawn)
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def _in_use(self) -> Iterator[None]:
         """Keep the virtual raster while a tile is drawn from it."""
         with self._lock:
             self._users += 1
@@ -108,75 +124,30 @@ class _Layer:
 
 
 class _Gate:
-    """The ASGI application: lets requests for tiles of open layers through to localtileserver, no others."""
+    """The ASGI application: answers requests for tiles of open layers, no others.
 
-    def __init__(self, inner: App, token: str, layers: Mapping[str, _Layer]) -> None:
-        self._inner = inner
-        self._token = token.encode()
-        self._layers = layers
-        self._renderers = asyncio.Semaphore(_RENDERERS)
+    Args:
+        find: what a path stands for, as `TileServer.find`.
+    """
+
+    def __init__(self, find: Callable[[str], tuple[_Layer, Tile] | None]) -> None:
+        self._find = find
+        self._renderers = ThreadPoolExecutor(_RENDERERS, thread_name_prefix="seglab tile")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        layer, tile = self._resolve(scope)
-        if layer is None:
+        found = self._find(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
+        if found is None:
             await _answer(send, 404)
             return
-        with layer.in_use():
-            async with self._renderers:
-                status, body = await self._render(tile, layer)
-        if status == 200:
-            await _answer(send, 200, body)
-        elif status == 404:  # of the inner application: the tile lies outside the raster
-            await _answer(send, 200, _EMPTY_TILE)
-        else:  # its text names the file
-            await _answer(send, 500)
+        layer, tile = found
+        await _answer(send, *await asyncio.get_running_loop().run_in_executor(self._renderers, layer.draw, tile))
 
-    def _resolve(self, scope: Message) -> tuple[_Layer | None, tuple[int, int, int]]:
-        match = _ROUTE.fullmatch(scope["path"])
-        nothing = (None, (0, 0, 0))
-        if match is None or scope["method"] not in ("GET", "HEAD"):
-            return nothing
-        if not hmac.compare_digest(match["token"].encode(), self._token):
-            return nothing
-        z, x, y = int(match["z"]), int(match["x"]), int(match["y"])
-        if z > MAX_ZOOM or max(x, y) >= 2**z:
-            return nothing
-        return self._layers.get(match["layer"]), (z, x, y)
-
-    async def _render(self, tile: tuple[int, int, int], layer: _Layer) -> tuple[int, bytes]:
-        """Status and body of localtileserver's answer; of its request only the tile is the client's."""
-        path = "/api/tiles/{}/{}/{}.png".format(*tile)
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "root_path": "",
-            "query_string": layer.query,
-            "headers": [],
-            "server": (HOST, 0),
-            "client": (HOST, 0),
-        }
-        status, chunks = 500, []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            elif message["type"] == "http.response.body":
-                chunks.append(message.get("body", b""))
-
-        await self._inner(scope, receive, send)
-        return status, b"".join(chunks)
+    def close(self) -> None:
+        """Draw nothing more."""
+        self._renderers.shutdown(wait=False, cancel_futures=True)
 
 
 async def _answer(send: Send, status: int, png: bytes = b"") -> None:
@@ -192,19 +163,22 @@ async def _answer(send: Send, status: int, png: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": png})
 
 
-class TileServer:
-    """Serves tiles of registered rasters on a random port of this machine, from a thread of its own.
+class _Http:
+    """Listens on a free port of this machine, in a thread of its own.
 
-    Use `tile_server()`, which starts one per process.
+    Args:
+        find: as in `_Gate`.
+
+    Raises:
+        OSError: this process may not listen.
     """
 
-    def __init__(self) -> None:
-        self.token = secrets.token_urlsafe(32)
-        self._layers: dict[str, _Layer] = {}
-        self._socket = socket.create_server((HOST, 0), backlog=128)  # no request comes too early
-        self.port: int = self._socket.getsockname()[1]
+    def __init__(self, find: Callable[[str], tuple[_Layer, Tile] | None]) -> None:
+        self._gate = _Gate(find)
+        self.socket = socket.create_server((HOST, 0), backlog=128)  # no request comes too early
+        self.port: int = self.socket.getsockname()[1]
         config = uvicorn.Config(
-            _Gate(_localtileserver(), self.token, self._layers),
+            self._gate,
             lifespan="off",
             ws="none",
             loop="asyncio",
@@ -215,19 +189,90 @@ class TileServer:
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
-        self._pid = os.getpid()
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="seglab tiles", daemon=True
+            target=self._server.run, kwargs={"sockets": [self.socket]}, name="seglab tiles", daemon=True
         )
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive() and not self._server.should_exit
+
+    def close(self) -> None:
+        """Stop, and give the port back."""
+        self._server.should_exit = True
+        self._thread.join(_CLOSE_SECONDS)
+        self.socket.close()
+        self._gate.close()
+
+
+class TileServer:
+    """Serves tiles of registered rasters, on a random port of this machine and by `render`.
+
+    Use `tile_server()`, which starts one per process.
+    """
+
+    def __init__(self) -> None:
+        # one line per tile under the notebook's cell, about something that its reader cannot change there
+        warnings.filterwarnings("ignore", category=NoOverviewWarning)
+        self.token = secrets.token_urlsafe(32)
+        self.problem = ""
+        """Why it cannot be reached over HTTP; empty when it can."""
+        self._layers: dict[str, _Layer] = {}
+        self._pid = os.getpid()
+        self._closed = False
+        self._http: _Http | None = None
+        try:
+            self._http = _Http(self.find)
+        except OSError as error:  # a sandbox that forbids to listen
+            self.problem = str(error)
 
     def __repr__(self) -> str:
         return f"<TileServer port={self.port} layers={len(self._layers)}>"
 
     @property
+    def port(self) -> int | None:
+        """On which it listens; None where this process may listen on none."""
+        return None if self._http is None else self._http.port
+
+    @property
     def is_running(self) -> bool:
         """Whether it answers; False after `close` and in a forked child, which does not inherit threads."""
-        return self._pid == os.getpid() and self._thread.is_alive() and not self._server.should_exit
+        alive = self._http is None or self._http.is_alive
+        return alive and self._pid == os.getpid() and not self._closed
+
+    def find(self, path: str) -> tuple[_Layer, Tile] | None:
+        """The layer and the tile that a path below the server's root stands for.
+
+        Args:
+            path: "/TOKEN/LAYER/Z/X/Y.png".
+
+        Returns:
+            None for any other path, another token, a layer that is not served, and where there is no tile.
+        """
+        match = _ROUTE.fullmatch(path)
+        if match is None or not hmac.compare_digest(match["token"].encode(), self.token.encode()):
+            return None
+        z, x, y = int(match["z"]), int(match["x"]), int(match["y"])
+        layer = self._layers.get(match["layer"])
+        if layer is None or z > MAX_ZOOM or max(x, y) >= 2**z:
+            return None
+        return layer, (z, x, y)
+
+    def render(self, path: str) -> tuple[int, bytes]:
+        """The same tile without HTTP, drawn in the thread of the caller.
+
+        Args:
+            path: as in `find`.
+
+        Returns:
+            Status and PNG bytes as HTTP would answer: 404 where nothing is served, 500 where it cannot be drawn.
+        """
+        found = self.find(path)
+        if found is None:
+            return 404, b""
+        layer, tile = found
+        return layer.draw(tile)
 
     def add(
         self,
@@ -277,14 +322,14 @@ class TileServer:
 
     def close(self) -> None:
         """Stop the server and give its port back."""
-        self._server.should_exit = True
-        self._thread.join(_CLOSE_SECONDS)
-        self._socket.close()
+        self._closed = True
+        if self._http is not None:
+            self._http.close()
         for name in list(self._layers):
             self.remove(self._layers[name].handle)
 
 
-def _middle_tile(bounds: tuple[float, float, float, float]) -> tuple[int, int, int]:
+def _middle_tile(bounds: tuple[float, float, float, float]) -> Tile:
     """The Web Mercator tile over the middle of a raster, where the raster is about one tile wide."""
     west, south, east, north = bounds
     z = min(20, max(0, math.floor(math.log2(360 / max(east - west, 1e-6)))))
@@ -293,26 +338,6 @@ def _middle_tile(bounds: tuple[float, float, float, float]) -> tuple[int, int, i
     x = ((lon + 180) / 360) % 1
     y = (1 - math.asinh(math.tan(lat)) / math.pi) / 2
     return z, int(x * 2**z), int(y * 2**z)
-
-
-def _localtileserver() -> App:
-    """localtileserver's application, without the settings that it leaves in the process.
-
-    It sets GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR for the whole process, with which GDAL no longer finds
-    overviews, masks and world files beside a raster.
-    """
-    from localtileserver.web import create_app
-    from rio_tiler.errors import NoOverviewWarning
-
-    names = ("GDAL_DISABLE_READDIR_ON_OPEN", "GDAL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    app = create_app()
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-    # one line per tile under the notebook's cell, about something that its reader cannot change there
-    warnings.filterwarnings("ignore", category=NoOverviewWarning)
-    return app
 
 
 _current: TileServer | None = None

@@ -38,13 +38,15 @@ def commands(app: Labeler) -> dict[str, Callable[[], None]]:
         "retrain": app.work.retrain,
         "predict": app.work.predict,
         "export": lambda: app.work.export(app.export.file.value),
+        "connection": app.connection.panel.toggle,
         "help": app.help.toggle,
     }
 
 
 def _escape(app: Labeler) -> None:
-    """Closes the help first."""
-    if app.help.is_open:
-        app.help.show(False)
-    else:
+    """Closes what lies over the map first."""
+    sheets = [sheet for sheet in (app.help, app.connection.panel) if sheet.is_open]
+    for sheet in sheets:
+        sheet.show(False)
+    if not sheets:
         app.labelling.reject()

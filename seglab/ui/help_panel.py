@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import ipywidgets as widgets
 
 from seglab.ui.keys import MOUSE, groups
-from seglab.ui.toolbar import button
+from seglab.ui.sheet import Sheet
 
 
 def help_html() -> str:
@@ -26,26 +26,9 @@ def _section(title: str, rows: Iterable[tuple[Sequence[str], str]], kind: str = 
     return f'<section class="{kind}"><h4>{html.escape(title)}</h4><ul>{"".join(lines)}</ul></section>'
 
 
-class HelpPanel(widgets.VBox):
-    """Lies over the map and the column beside it while it is open."""
+class HelpPanel(Sheet):
+    """The keys and the mouse."""
 
     def __init__(self) -> None:
-        title = widgets.HTML('<span class="seglab-title">Keys and mouse</span>')
-        self.close_button = button("", "times", "Close the help (Esc)", lambda: self.show(False))
-        head = widgets.HBox([title, self.close_button])
-        head.add_class("seglab-help-head")
-        super().__init__([head, widgets.HTML(help_html())])
+        super().__init__("Keys and mouse", [widgets.HTML(help_html())])
         self.add_class("seglab-help")
-        self.show(False)
-
-    def show(self, is_open: bool) -> None:
-        """Open or close it."""
-        self.is_open = is_open
-        if is_open:
-            self.remove_class("seglab-hidden")
-        else:
-            self.add_class("seglab-hidden")
-
-    def toggle(self) -> None:
-        """Open it, or close it."""
-        self.show(not self.is_open)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import ipyleaflet
 
 from seglab.app.view import TiledLayer, prediction_image, prediction_tiles, scene_image, scene_tiles
-from seglab.ui.transport import TileProbe
 
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
@@ -22,10 +22,9 @@ class Imagery:
 
     def __init__(self, app: Labeler) -> None:
         self._app = app
-        self.probe: TileProbe | None = None
-        """None for a plain map."""
         self.tiled: dict[str, TiledLayer] = {}
         """What is served: "imagery" and "prediction"."""
+        self._disconnect: dict[str, Callable[[], None]] = {}
 
     def start(self) -> None:
         """Show the scene."""
@@ -35,27 +34,19 @@ class Imagery:
                 app.view.show_image(scene_image(app.session, app.frame))
                 return
             layer = self.tiled["imagery"] = scene_tiles(app.session)
-            self.probe = TileProbe(layer.candidates, layer.path, layer.probe_tile)
-            self.probe.observe(self._routed, names=["result"])
-            app.view.show_tiles(self.probe.url_for(layer.path))
+            tiles = app.view.show_tiles()
+            self._disconnect["imagery"] = app.connection.open(layer).connect(tiles, layer.path)
 
     def close(self) -> None:
         """Serve nothing any more."""
-        for layer in self.tiled.values():
-            layer.remove()
+        for name in list(self.tiled):
+            self._end(name)
 
-    def _routed(self, _: Any) -> None:
-        """The page has found out how it reaches the tiles."""
-        app, probe = self._app, self.probe
-        assert probe is not None
-        with app.messages:
-            if not probe.works:
-                tried = f"Tried {probe.explain()}"
-                app.messages.show(f"No imagery reaches this page; labelling goes on without. {tried}", "error")
-                return
-            app.view.show_tiles(probe.url_for(self.tiled["imagery"].path))
-            if "prediction" in self.tiled and isinstance(app.view.prediction, ipyleaflet.TileLayer):
-                app.view.prediction.url = probe.url_for(self.tiled["prediction"].path)
+    def _end(self, name: str) -> None:
+        """Stop serving what there is of a name."""
+        if name in self.tiled:
+            self._disconnect.pop(name)()
+            self.tiled.pop(name).remove()
 
     def refresh_prediction(self) -> None:
         """Show the latest class map, if there is one."""
@@ -63,18 +54,16 @@ class Imagery:
         app.refresh_prediction_state()
         if app.session.prediction is None:
             return
-        before = self.tiled.pop("prediction", None)
-        if before is not None:
-            before.remove()
+        self._end("prediction")
         look = {"opacity": app.maps.opacity.value, "visible": app.maps.visible.value}
-        if self.probe is None:
+        probe = app.connection.probe
+        if probe is None:
             image = prediction_image(app.session, app.frame)
             layer = ipyleaflet.ImageOverlay(url=image.url, bounds=image.bounds, pane="prediction", **look)
         else:
             tiled = self.tiled["prediction"] = prediction_tiles(app.session)
-            layer = ipyleaflet.TileLayer(
-                url=self.probe.url_for(tiled.path), max_zoom=24, name="class map", attribution="", **look
-            )
+            layer = ipyleaflet.TileLayer(max_zoom=24, name="class map", attribution="", **look)
+            self._disconnect["prediction"] = probe.connect(layer, tiled.path)
         app.view.show_prediction(layer)
 
     def look(self, visible: bool, opacity: float) -> None:

@@ -63,6 +63,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("retrain", ("Shift+r",), "Retrain", "The map and the model"),
     Command("predict", ("Shift+m",), "Map the scene", "The map and the model"),
     Command("export", ("Shift+e",), "Export the labels", "The map and the model"),
+    Command("connection", ("Shift+c",), "How the imagery reaches the page", "The map and the model"),
     Command("help", ("?",), "This help", "The map and the model"),
 )
 

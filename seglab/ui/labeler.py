@@ -13,6 +13,7 @@ from seglab.app.view import fit_scale
 from seglab.core.overlay import MapFrame, overlay_png
 from seglab.ui.class_panel import ClassPanel
 from seglab.ui.commands import commands
+from seglab.ui.connection import Connection
 from seglab.ui.editing import ClassEditing, ObjectEditing
 from seglab.ui.help_panel import HelpPanel
 from seglab.ui.imagery import Imagery
@@ -47,6 +48,7 @@ class Labeler(widgets.VBox):
         self.object_editing = ObjectEditing(self)
         self.work = LongWork(self)
         self.imagery = Imagery(self)
+        self.connection = Connection(self)
         self._make_map()
         self._make_panels()
         self._commands = commands(self)
@@ -94,11 +96,12 @@ class Labeler(widgets.VBox):
         mapbox.add_class("seglab-mapbox")
         side = widgets.VBox([self.classes, self.tabs])
         side.add_class("seglab-side")
-        body = widgets.HBox([mapbox, side, self.help])
+        body = widgets.HBox([mapbox, side, self.help, self.connection.panel])
         body.add_class("seglab-body")
-        status = widgets.HBox([self.messages, self.figures])
+        status = widgets.HBox([self.messages, self.figures, self.connection.button])
         status.add_class("seglab-status")
-        return [style, self.page, self.keyboard, self.strokes, self.toolbar, body, self.jobs, status]
+        unseen = [self.page, self.keyboard, self.strokes, self.connection.holder]
+        return [style, *unseen, self.toolbar, body, self.jobs, status]
 
     def _start(self) -> None:
         if self.session.problem is None:
@@ -125,6 +128,7 @@ class Labeler(widgets.VBox):
         """Take the widget away; the session stays open."""
         self._unsubscribe()
         self.imagery.close()
+        self.connection.close()
         super().close()
 
     def _view_changed(self) -> None:

@@ -170,13 +170,11 @@ class MapView:
 
     # -- layers
 
-    def show_tiles(self, url: str) -> None:
-        """Show the imagery by a tile address with {z}, {x}, {y}."""
-        if isinstance(self.imagery, ipyleaflet.TileLayer):
-            self.imagery.url = url
-            return
-        self.imagery = ipyleaflet.TileLayer(url=url, max_zoom=24, name="imagery", attribution="")
+    def show_tiles(self) -> ipyleaflet.TileLayer:
+        """Show the imagery as tiles, whose address is to be set."""
+        self.imagery = ipyleaflet.TileLayer(url="", max_zoom=24, name="imagery", attribution="")
         self.map.add(self.imagery, index=0)
+        return self.imagery
 
     def show_image(self, image: Overlay) -> None:
         """Show the imagery as one image."""

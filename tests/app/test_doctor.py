@@ -95,7 +95,7 @@ def test_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_a_tile_is_served_and_refused_without_the_token() -> None:
     found = list(check_tiles())
-    assert [check.name for check in found] == ["tiles", "token"]
+    assert [check.name for check in found] == ["messages", "tiles", "token"]
     assert failing(found) == {}
 
 
@@ -110,6 +110,10 @@ def test_tiles_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(httpx.Client, "get", lambda self, url: httpx.Response(500 if "xxxx" not in url else 200))
         assert set(failing(check_tiles())) == {"tiles", "token"}
 
+    with monkeypatch.context() as patch:
+        patch.setattr(doctor_tiles.TileServer, "render", lambda self, path: (500, b""))
+        assert set(failing(check_tiles())) == {"messages"}
+
     def missing(name: str) -> str:
         raise SceneNotFoundError("install it: pip install localtileserver")
 
@@ -122,13 +126,15 @@ def test_tiles_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(socket, "create_server", forbidden)
-        assert "open ports" in failing(check_tiles())["tiles"]
+        found = list(check_tiles())
+        assert "open ports" in failing(found)["tiles"] and "no ports" in found[-1].value
+        assert found[0].name == "messages" and found[0].ok
 
 
 def test_routes_come_in_order_with_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
     routes, _ = check_routes()
-    assert [route.name for route in routes] == ["server", "page", "server-proxy", "direct"]
+    assert [route.name for route in routes] == ["server", "page", "server-proxy", "direct", "comm", "bytes"]
     assert all(route.reason for route in routes)
     assert "'/user/ada/' by JUPYTERHUB_SERVICE_PREFIX" in routes[0].reason
     assert routes[2].url.startswith("/user/ada/proxy/PORT/TOKEN/")

@@ -27,6 +27,7 @@ import json
 from pathlib import Path
 
 from ipyleaflet import Map, TileLayer
+from ipywidgets import VBox
 from localtileserver.tiler import get_data_path
 
 from seglab.serve.routes import candidates
@@ -37,8 +38,9 @@ server = tile_server()
 layer = server.add(get_data_path("landsat.tif"), indexes=[3, 2, 1], vmin=[40, 35, 35], vmax=[180, 160, 150])
 routes = [vars(route) for route in candidates(server.port, layer.path_template)]
 {change}
-probe = TileProbe(routes, layer.path_template, layer.probe_tile)
 west, south, east, north = layer.bounds
+shown = Map(center=((south + north) / 2, (west + east) / 2), zoom=10, basemap={{}}, layers=())
+probe = TileProbe(routes, layer.path_template, layer.probe_tile, server.render, shown)
 tiles = TileLayer(bounds=((south, west), (north, east)))
 probe.connect(tiles, layer.path_template)
 
@@ -46,7 +48,8 @@ def keep(change):
     Path("result.json").write_text(json.dumps(probe.result))
 
 probe.observe(keep, "result")
-Map(center=((south + north) / 2, (west + east) / 2), zoom=10, layers=[tiles])
+shown.add(tiles)
+VBox([shown, probe])
 """
 
 TILE_IN_THE_MIDDLE = """() => {
@@ -69,6 +72,7 @@ def show(page: Page, lab: Lab, change: str = "") -> dict:
     write_notebook(lab.root / "map.ipynb", [NOTEBOOK.format(change=change)])
     open_notebook(page, lab, "map.ipynb")
     run_all(page)
+    page.locator(".leaflet-container").evaluate("map => map.scrollIntoView()")
 
     def answer() -> dict | None:
         return json.loads(result.read_text()) if result.exists() and result.read_text() else None
@@ -154,8 +158,8 @@ server.remove(layer)
 @pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
 def test_probe_says_why_nothing_works(page: Page, jupyter: Lab) -> None:
     result = show(page, jupyter, NOTHING)
-    assert (result["name"], result["url"]) == ("", "")
-    assert [tried["name"] for tried in result["tried"]] == ["server", "server-proxy", "direct"]
-    assert all(tried["error"] for tried in result["tried"])
+    assert (result["name"], result["url"]) == ("bytes", "")
+    assert [tried["name"] for tried in result["tried"]] == ["server", "server-proxy", "direct", "comm"]
+    assert all(tried["error"] for tried in result["tried"]) and result["tried"][-1]["error"] == "status 404"
     said = jupyter.run("print(probe.route, probe.works, probe.answered); print(probe.explain())")
-    assert said.startswith("server False True\nserver: status 404")
+    assert said.startswith("bytes False True\nserver: status 404")

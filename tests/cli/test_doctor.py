@@ -39,4 +39,11 @@ def test_a_failure_says_what_to_do_and_is_the_status(capsys, monkeypatch: pytest
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is False
     assert {"name": "downloads", "value": "full", "ok": False, "advice": "make room"} in report["checks"]
-    assert [route["name"] for route in report["routes"]] == ["server", "page", "server-proxy", "direct"]
+    assert [route["name"] for route in report["routes"]] == [
+        "server",
+        "page",
+        "server-proxy",
+        "direct",
+        "comm",
+        "bytes",
+    ]

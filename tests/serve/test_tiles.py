@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import localtileserver.tiler
 import numpy as np
 import pytest
 from localtileserver.tiler import get_data_path
@@ -74,8 +75,20 @@ def test_everything_else_is_not_found(server, client):
     for path in forbidden_paths(layer, server.token):
         answer = client.get(path)
         assert (answer.status_code, answer.content) == (404, b""), path
+        assert server.render(path) == (404, b""), path
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
         assert client.request(method, tile_path(layer)).status_code == 404
+
+
+def test_without_http_comes_the_same_tile(server, client):
+    layer = server.add(LANDSAT, indexes=[3, 2, 1], vmin=20, vmax=160)
+    path = tile_path(layer)
+    assert server.render(path) == (200, client.get(path).content)
+    outside = tile_path(layer, (9, 0, 0))
+    assert server.render(outside) == (200, client.get(outside).content)
+    assert decode(client.get(outside).content)[-1].max() == 0  # transparent
+    server.remove(layer)
+    assert server.render(path) == (404, b"")
 
 
 def test_path_that_no_client_library_would_send(server):
@@ -107,6 +120,7 @@ def test_damage_is_reported_without_names(server, client, tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     answer = client.get(tile_path(layer))
     assert (answer.status_code, answer.content) == (500, b"")
+    assert server.render(tile_path(layer)) == (500, b"")
     assert "secret_name" not in str(answer.headers)
 
 
@@ -121,14 +135,14 @@ def test_removed_layer_is_gone(server, client):
 def test_layer_removed_while_its_tile_is_drawn(monkeypatch):
     """The virtual raster stays until the tile is done."""
     drawing, removed = threading.Event(), threading.Event()
-    localtileserver = tiles._localtileserver()
+    get_tile = localtileserver.tiler.get_tile
 
-    async def held(scope, receive, send):
+    def held(*arguments, **style):
         drawing.set()
         assert removed.wait(TIMEOUT)
-        await localtileserver(scope, receive, send)
+        return get_tile(*arguments, **style)
 
-    monkeypatch.setattr(tiles, "_localtileserver", lambda: held)
+    monkeypatch.setattr(localtileserver.tiler, "get_tile", held)
     server = TileServer()
     try:
         layer = server.add(LANDSAT, indexes=[3, 2, 1])
@@ -166,7 +180,41 @@ def test_twenty_tiles_at_once(server, client):
 
 
 def test_listens_on_loopback_only(server):
-    assert server._socket.getsockname()[0] == "127.0.0.1"
+    assert server._http.socket.getsockname()[0] == "127.0.0.1"
+
+
+def test_no_other_address_of_this_machine_answers(server):
+    """Other machines come by these; there is one wherever there is a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; the system chooses the address that it would come from
+        except OSError:
+            pytest.skip("this machine has no network")
+        address = probe.getsockname()[0]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, server.port), timeout=TIMEOUT)
+
+
+def test_tiles_without_a_port_where_listening_is_forbidden(monkeypatch):
+    def forbidden(*arguments, **options):
+        raise PermissionError("no ports here")
+
+    monkeypatch.setattr(socket, "create_server", forbidden)
+    server = TileServer()
+    assert server.is_running and server.port is None and "no ports here" in server.problem
+    path = tile_path(server.add(LANDSAT))
+    status, png = server.render(path)
+    assert status == 200 and decode(png).shape[1:] == (256, 256)
+    server.close()
+    assert not server.is_running and server.render(path) == (404, b"")
+
+
+def test_nothing_is_served_once_the_server_is_closed():
+    server = TileServer()
+    path = tile_path(server.add(LANDSAT))
+    assert server.render(path)[0] == 200
+    server.close()
+    assert server.render(path) == (404, b"")
 
 
 def test_one_server_per_process_until_it_is_closed(monkeypatch):

@@ -51,22 +51,54 @@ def test_empty_state_says_what_to_do_first(labeler):
 def test_imagery_is_tiles_in_the_bands_of_the_model(labeler):
     assert isinstance(labeler.view.imagery, ipyleaflet.TileLayer)
     url = labeler.view.imagery.url
-    assert url == labeler.imagery.probe.url_for(labeler.imagery.tiled["imagery"].path)
+    assert url == labeler.connection.probe.url_for(labeler.imagery.tiled["imagery"].path)
     assert all(part in url for part in ("{z}", "{x}", "{y}"))
+
+
+def answer(labeler, name, url, tried):
+    """What the page says about its ways."""
+    result = {"name": name, "url": url, "tried": tried, "attempt": 0, "done": True}
+    labeler.connection.probe.set_state({"result": result})
 
 
 def test_imagery_takes_the_route_that_the_page_found(labeler):
     path = labeler.imagery.tiled["imagery"].path
-    labeler.imagery.probe.result = {"name": "page", "url": "/elsewhere" + path, "tried": [], "attempt": 0}
+    answer(labeler, "page", "/elsewhere" + path, [])
     assert labeler.view.imagery.url == "/elsewhere" + path
 
 
-def test_no_route_is_said_and_labelling_goes_on(labeler, hand):
-    tried = [{"name": "server", "url": "/x", "status": 404, "error": "status 404"}]
-    labeler.imagery.probe.result = {"name": "", "url": "", "tried": tried, "attempt": 0}
-    assert labeler.messages.kind == "error" and "status 404" in labeler.messages.text
+def test_pictures_of_the_view_are_said_and_labelling_goes_on(labeler, hand):
+    answer(labeler, "bytes", "", [{"name": "comm", "url": "", "status": 0, "error": "no answer in time"}])
+    assert labeler.messages.kind == "warning" and "Connection" in labeler.messages.text
+    assert labeler.connection.button.icon == "warning"
     hand.click(*LAKE)
     assert labeler.session.mask is not None
+
+
+def test_scene_that_cannot_be_drawn_is_an_error(labeler):
+    answer(labeler, "bytes", "", [{"name": "comm", "url": "", "status": 500, "error": "status 500"}])
+    assert labeler.messages.kind == "error" and "status 500" in labeler.messages.text
+
+
+def test_connection_says_the_way_and_asks_again(labeler):
+    panel = labeler.connection.panel
+    assert "looking for a way" in panel.words.value
+    labeler.connection.button.click()
+    assert panel.is_open
+    tried = [{"name": "server", "url": "/x<y>", "status": 404, "error": "status 404"}]
+    answer(labeler, "comm", "data:#", [*tried, {"name": "comm", "url": "", "status": 200, "error": ""}])
+    assert "In use:</b> the kernel sends each tile by message" in panel.words.value
+    assert (
+        "status 404 <code>/x&lt;y&gt;</code>" in panel.words.value and "jupyter server extension" in panel.words.value
+    )
+    assert labeler.messages.kind == "info"  # it works: nobody has to be told
+    before = labeler.connection.probe.attempt
+    panel.again.click()
+    assert labeler.connection.probe.attempt == before + 1
+    labeler.command("reject")  # Escape
+    assert not panel.is_open
+    labeler.command("connection")
+    assert panel.is_open
 
 
 def test_every_button_has_a_tooltip(labeler):
@@ -450,6 +482,7 @@ def test_plain_image_is_labelled_on_a_plain_map(plain, tmp_path):
     assert plain.view.map.crs["name"] == "Simple"
     assert isinstance(plain.view.imagery, ipyleaflet.ImageOverlay)
     assert plain.view.imagery.bounds == [(-200, 0), (0, 300)]
+    assert "no tiles" in plain.connection.panel.words.value and plain.connection.panel.again.disabled
     hand = Hand(plain)
     hand.click(90, 120)
     assert plain.session.prompts.points[0].col == 90 and plain.session.prompts.points[0].row == 120

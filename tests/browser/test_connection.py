@@ -1,0 +1,129 @@
+"""The labeler where no address brings its tiles to the page: by message, and as pictures of the view."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, Route
+
+from tests.browser.lab import Lab, open_notebook, pixels, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+
+NOTEBOOK = "connection.ipynb"
+CELL = """
+import seglab
+from seglab.datasets.examples import example
+
+labeler = seglab.label(example("landsat"), classes=["water"], project="connection.seglab", device="cpu")
+session = labeler.session
+labeler
+"""
+TILE = re.compile(r"/[\w-]{43}/[0-9a-f]{12}/\d+/\d+/\d+\.png$")
+"""Address of a tile, by whatever server."""
+NO_BRIDGE = """
+from seglab.ui.tile_bridge import TileBridge
+TileBridge.answer = lambda self, number, path: None
+"""
+"""Messages that bring no tile."""
+QUICK = """() => {
+    const timeout = window.setTimeout;
+    window.setTimeout = (act, ms, ...given) => timeout(act, Math.min(ms, 4000), ...given);
+}"""
+"""The page gives up sooner."""
+
+
+def block_addresses(page: Page) -> list[str]:
+    """Let no tile come by HTTP; returns the addresses that were tried."""
+    tried: list[str] = []
+
+    def abort(route: Route) -> None:
+        tried.append(route.request.url)
+        route.abort()
+
+    page.route(TILE, abort)
+    return tried
+
+
+def open_labeler(page: Page, lab: Lab, *first: str) -> None:
+    write_notebook(lab.root / NOTEBOOK, [*first, CELL])
+    open_notebook(page, lab, NOTEBOOK)
+    run_all(page)
+    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+
+
+def middle(page: Page) -> tuple[float, float]:
+    box = page.locator(".seglab-mapbox .leaflet-container").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def assert_scene_is_seen(page: Page) -> None:
+    x, y = middle(page)
+    seen = pixels(page, {"x": x - 150, "y": y - 150, "width": 300, "height": 300})
+    assert (np.ptp(seen, axis=2) > 20).mean() > 0.5, "the imagery is grey"
+
+
+def assert_click_gives_a_mask(page: Page) -> None:
+    page.mouse.click(*middle(page))
+    page.locator(".seglab-mapbox .leaflet-mask-pane img.leaflet-image-layer").wait_for()
+    wait_for(lambda: "Accept it as" in page.locator(".seglab-message").inner_text(), "the mask's message", page)
+
+
+def route(lab: Lab) -> str:
+    return lab.run("print(labeler.connection.probe.route, labeler.connection.probe.answered)", NOTEBOOK).strip()
+
+
+@pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
+def test_tiles_come_by_message_where_the_addresses_are_blocked(page: Page, jupyter: Lab) -> None:
+    tried = block_addresses(page)
+    open_labeler(page, jupyter)
+    wait_for(lambda: route(jupyter) == "comm True", "the bridge", page)
+    wait_for_tiles(page, least=4)
+    sources = page.locator(".seglab-mapbox img.leaflet-tile").evaluate_all("tiles => tiles.map(tile => tile.src)")
+    assert {source.split(":")[0] for source in sources} == {"blob"}
+    assert_scene_is_seen(page)
+    assert_click_gives_a_mask(page)
+
+    # another zoom level, by way of levels whose tiles nobody waits for any more
+    before = len(tried)
+    page.mouse.move(*middle(page))
+    for _ in range(3):
+        page.mouse.wheel(0, -60)
+        page.wait_for_function("() => !document.querySelector('.leaflet-zoom-anim')")
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+    assert len(tried) == before, "an address was asked although none works"
+
+    page.locator(".seglab-connection-button").click()
+    panel = page.locator(".seglab-connection")
+    panel.wait_for()
+    assert "the kernel sends each tile by message" in panel.inner_text()
+    assert panel.locator(".seglab-fails").count() >= 2 and panel.locator(".seglab-works").count() == 1
+    screenshot(page, "connection_panel")
+    page.unroute(TILE)  # the way is free again
+    panel.get_by_role("button", name="Try again").click()
+    wait_for(lambda: route(jupyter) == "server True", "the notebook server's proxy", page)
+    page.keyboard.press("Escape")
+    panel.wait_for(state="hidden")
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+
+
+@pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
+def test_pictures_of_the_view_where_messages_bring_no_tiles(page: Page, jupyter: Lab) -> None:
+    block_addresses(page)
+    page.add_init_script(f"({QUICK})()")
+    open_labeler(page, jupyter, NO_BRIDGE)
+    wait_for(lambda: route(jupyter) == "bytes True", "pictures of the view", page)
+    picture = page.locator(".seglab-mapbox .leaflet-tile-pane > img.leaflet-image-layer")
+    picture.wait_for()
+    page.wait_for_function("picture => picture.complete && picture.naturalWidth > 0", arg=picture.element_handle())
+    assert_scene_is_seen(page)
+    assert "pictures of the view" in page.locator(".seglab-message").inner_text()
+    assert_click_gives_a_mask(page)
+
+    before = picture.get_attribute("src")
+    page.mouse.move(*middle(page))
+    page.mouse.wheel(0, -60)
+    wait_for(lambda: picture.get_attribute("src") != before, "a picture of the new view", page)
+    assert_scene_is_seen(page)
