@@ -182,7 +182,7 @@ class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Compar
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals",
-        "classes", "areas", "round", "prediction" or "scale". Some changes come from a job's thread.
+        "classes", "areas", "round", "prediction", "scale" or "closed". Some changes come from a job's thread.
 
         Returns:
             A function that ends the subscription.
@@ -328,6 +328,7 @@ class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Compar
 
     def close(self) -> None:
         """Stop what is running and release the scene's files; the project is already on disk."""
+        self._ledger.tell("closed")
         self._learner.close()
         self.scene.close()
 

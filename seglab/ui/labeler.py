@@ -127,9 +127,13 @@ class Labeler(widgets.VBox):
     def close(self) -> None:
         """Take the widget away; the session stays open."""
         self._unsubscribe()
+        self._serve_no_more()
+        super().close()
+
+    def _serve_no_more(self) -> None:
+        """Give out no pictures of the scene any more."""
         self.imagery.close()
         self.connection.close()
-        super().close()
 
     def _view_changed(self) -> None:
         if self.view.view is None:
@@ -156,6 +160,8 @@ class Labeler(widgets.VBox):
                 self.refresh_prediction_state()
             elif what == "prediction":
                 self.imagery.refresh_prediction()
+            elif what == "closed":
+                self._serve_no_more()
 
     def refresh_mask(self) -> None:
         """Show the mask, its prompts and its figures."""

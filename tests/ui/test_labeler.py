@@ -446,6 +446,14 @@ def test_closed_labeler_follows_no_more_and_serves_no_more(labeler):
     assert served not in server._layers
 
 
+def test_closed_session_serves_no_more(labeler):
+    tiled = labeler.imagery.tiled["imagery"]
+    path = tiled.path.format(**dict(zip("zxy", tiled.probe_tile, strict=True)))
+    assert tiled.render(path)[0] == 200
+    labeler.session.close()
+    assert tiled.render(path) == (404, b"")
+
+
 def test_scale_follows_the_view(labeler):
     def look(bounds):
         (south, west), (north, east) = bounds
