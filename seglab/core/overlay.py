@@ -30,8 +30,9 @@ EARTH_RADIUS = 6378137.0
 MAX_PIXELS = 900_000
 """Pixels of an overlay's image, at most: about 15 ms to warp and pack."""
 
-MAX_OVERSAMPLING = 4
-"""Overlay pixels per scene pixel along an axis, at most: its edges are then within an eighth of a pixel."""
+MAX_OVERSAMPLING = 8
+"""Overlay pixels per scene pixel along an axis, at most: its edges are then within a sixteenth of a pixel, which is
+half a screen pixel where a scene pixel fills eight."""
 
 _LATTICE = 33
 """Points along an axis at which a warp is computed exactly; between them it is linear."""

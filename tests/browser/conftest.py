@@ -112,14 +112,15 @@ def labs() -> Iterator[dict[str, Lab]]:
 def jupyter(request: pytest.FixtureRequest, labs: dict[str, Lab], tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A JupyterLab without kernels and notebooks; tests take turns with one server for each set of arguments.
 
-    Parametrize it indirectly with arguments of `Lab` to change how it is reached:
+    Parametrize it indirectly with arguments of `Lab` to change how it is reached, and with "kind" for another server:
     `@pytest.mark.parametrize("jupyter", [{"base_url": "/base/"}, HUB], indirect=True, ids=["base", "hub"])`.
     """
-    arguments = getattr(request, "param", {})
+    arguments = dict(getattr(request, "param", {}))
     key = repr(arguments)
+    kind = arguments.pop("kind", Lab)
     if key in labs:
         labs[key].clean()  # before a test, not after: its page is still open then, for the last screenshot
     else:
-        labs[key] = Lab(tmp_path_factory.mktemp("lab"), **arguments)
+        labs[key] = kind(tmp_path_factory.mktemp("lab"), **arguments)
         labs[key].wait_until_ready()
     return labs[key]

@@ -9,9 +9,6 @@ import io
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +24,8 @@ from jupyter_client import BlockingKernelClient
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-ROOT = Path(__file__).parents[2]
+from tests.browser.server import Server
+
 TIMEOUT = 120.0
 """Seconds a condition may take; a machine that also trains a model is slow."""
 _POLL = 0.05  # seconds between two looks at a condition
@@ -68,7 +66,7 @@ def wait_for(predicate: Callable[[], Any], what: str, page: Page | None = None, 
             page.wait_for_timeout(_POLL * 1000)
 
 
-class Lab:
+class Lab(Server):
     """A running `jupyter lab` with settings, runtime folder and notebooks of its own.
 
     Args:
@@ -77,24 +75,23 @@ class Lab:
         environ: more environment variables for it and its kernels.
     """
 
+    module = "jupyterlab"
+    """What Python runs."""
+    page = "lab/tree/"
+    """Below the base_url: where a notebook is shown, followed by its name."""
+    options = (
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.extension_manager=readonly",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=",
+    )
+
     def __init__(self, home: Path, base_url: str = "/", environ: Mapping[str, str] | None = None) -> None:
         self.base_url = base_url
         self.token = "test-token"
         self.root = home / "notebooks"
-        self.runtime = home / "runtime"
-        self.log = home / "jupyter.log"
         self.root.mkdir(parents=True)
-        self._settings(home / "config")
-        self.port = _free_port()
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                cwd=home,
-                env=self._environ(home, environ or {}),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        super().__init__(home, environ or {})
 
     def url(self, path: str = "", **query: str) -> str:
         """Address of a page or an API of the server."""
@@ -112,11 +109,10 @@ class Lab:
         """Wait until the server answers; fails at once with its log when it has died."""
 
         def ready() -> bool:
-            if self._process.poll() is not None:
-                raise AssertionError(f"JupyterLab has ended:\n{self.log.read_text(errors='replace')[-4000:]}")
+            self.said()
             return self.get("api/status") is not None
 
-        wait_for(ready, "JupyterLab")
+        wait_for(ready, self.module)
 
     def clean(self) -> None:
         """Shut every kernel down and empty the notebooks' folder."""
@@ -125,15 +121,6 @@ class Lab:
         wait_for(lambda: self.get("api/kernels") == [], "the kernels to end")
         shutil.rmtree(self.root)
         self.root.mkdir()
-
-    def stop(self) -> None:
-        """End the server and its kernels."""
-        self._signal(signal.SIGTERM)
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-            self._process.wait(20)
 
     def run(self, code: str, notebook: str | None = None, timeout: float = TIMEOUT) -> str:
         """Run code in the kernel of an open notebook, beside the page, and return what it printed.
@@ -167,18 +154,12 @@ class Lab:
         finally:
             client.stop_channels()
 
-    def _signal(self, number: int) -> None:
-        if self._process.poll() is None:
-            if os.name == "posix":
-                os.killpg(self._process.pid, number)
-            else:
-                self._process.terminate()
-
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
+        """What starts it."""
         return [
             sys.executable,
             "-m",
-            "jupyterlab",
+            self.module,
             "--no-browser",
             "--allow-root",
             "--ServerApp.ip=127.0.0.1",
@@ -187,33 +168,16 @@ class Lab:
             f"--ServerApp.base_url={self.base_url}",
             f"--ServerApp.root_dir={self.root}",
             f"--IdentityProvider.token={self.token}",
-            "--LabApp.expose_app_in_browser=True",
-            "--LabApp.extension_manager=readonly",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            "--LabApp.news_url=",
+            *self.options,
         ]
 
-    def _environ(self, home: Path, more: Mapping[str, str]) -> dict[str, str]:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_", "VOILA"))}
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        return {
-            **environ,
-            "PYTHONPATH": path,
-            "OMP_NUM_THREADS": "1",
-            "JUPYTER_CONFIG_DIR": str(home / "config"),
-            "JUPYTER_DATA_DIR": str(home / "data"),
-            "JUPYTER_RUNTIME_DIR": str(self.runtime),
-            "IPYTHONDIR": str(home / "ipython"),
-            **more,
-        }
 
-    @staticmethod
-    def _settings(config: Path) -> None:
-        """No question about news over the page, and no look for updates on the network."""
-        quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
-        file = config / "labconfig" / "default_setting_overrides.json"
-        file.parent.mkdir(parents=True)
-        file.write_text(json.dumps(quiet), encoding="utf-8")
+class Notebook(Lab):
+    """A running `jupyter notebook`, version 7: JupyterLab's parts, one notebook a page."""
+
+    module = "notebook"
+    page = "notebooks/"
+    options = ("--JupyterNotebookApp.expose_app_in_browser=True", "--LabApp.news_url=")
 
 
 def write_notebook(path: Path, cells: Sequence[str]) -> None:
@@ -242,7 +206,7 @@ def write_notebook(path: Path, cells: Sequence[str]) -> None:
 
 def open_notebook(page: Page, lab: Lab, name: str) -> None:
     """Show a notebook of the lab's root folder and wait until its kernel is idle."""
-    page.goto(lab.url(f"lab/tree/{name}", reset=""))
+    page.goto(lab.url(f"{lab.page}{name}", reset=""))
     page.wait_for_function(_KERNEL_IDLE, timeout=TIMEOUT * 1000)
 
 
@@ -292,8 +256,3 @@ def screenshot(page: Page, name: str) -> Path:
     path = artefacts() / f"{name}.png"
     page.screenshot(path=path)
     return path
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 from playwright.sync_api import Page, Route
 
-from tests.browser.lab import Lab, open_notebook, pixels, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, open_notebook, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, middle
 
 NOTEBOOK = "connection.ipynb"
 CELL = """
@@ -50,23 +50,6 @@ def open_labeler(page: Page, lab: Lab, *first: str) -> None:
     open_notebook(page, lab, NOTEBOOK)
     run_all(page)
     page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
-
-
-def middle(page: Page) -> tuple[float, float]:
-    box = page.locator(".seglab-mapbox .leaflet-container").bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def assert_scene_is_seen(page: Page) -> None:
-    x, y = middle(page)
-    seen = pixels(page, {"x": x - 150, "y": y - 150, "width": 300, "height": 300})
-    assert (np.ptp(seen, axis=2) > 20).mean() > 0.5, "the imagery is grey"
-
-
-def assert_click_gives_a_mask(page: Page) -> None:
-    page.mouse.click(*middle(page))
-    page.locator(".seglab-mapbox .leaflet-mask-pane img.leaflet-image-layer").wait_for()
-    wait_for(lambda: "Accept it as" in page.locator(".seglab-message").inner_text(), "the mask's message", page)
 
 
 def route(lab: Lab) -> str:

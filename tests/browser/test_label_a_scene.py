@@ -22,7 +22,6 @@ from seglab.core.annotator import mndwi, otsu
 from seglab.datasets.examples import example
 from tests.browser.lab import (
     HUB,
-    ROOT,
     Lab,
     open_notebook,
     pixels,
@@ -30,6 +29,7 @@ from tests.browser.lab import (
     wait_for,
     wait_for_tiles,
 )
+from tests.browser.server import ROOT
 
 NOTEBOOK = "01_label_a_scene.ipynb"
 POND = (744.5, 271.5)

@@ -1,0 +1,76 @@
+"""Notebook 7 and Voila: the labeler shows its scene there and answers a click."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from seglab.app.launch import Launch, prepare, voila_command
+from seglab.datasets.examples import example
+from tests.browser.lab import TIMEOUT, Lab, Notebook, open_notebook, run_all, wait_for, wait_for_tiles, write_notebook
+from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen
+from tests.browser.server import Server
+
+NOTEBOOK = "app.ipynb"
+CELL = """
+import seglab
+from seglab.datasets.examples import example
+
+labeler = seglab.label(example("landsat"), classes=["water"], project="app.seglab", device="cpu")
+labeler
+"""
+
+
+@pytest.mark.parametrize("jupyter", [{"kind": Notebook, "base_url": "/base/"}], indirect=True, ids=["base_url"])
+def test_notebook_7(page: Page, jupyter: Lab) -> None:
+    write_notebook(jupyter.root / NOTEBOOK, [CELL])
+    open_notebook(page, jupyter, NOTEBOOK)
+    run_all(page)
+    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+    assert jupyter.run("print(labeler.connection.probe.route)", NOTEBOOK) == "server\n"
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    assert_click_gives_a_mask(page)
+    page.keyboard.press("b")  # the box; in command mode a new cell
+    page.locator(".seglab-toolbar .mod-active", has_text="Box").wait_for()
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
+
+
+class Dashboard(Server):
+    """What `seglab label --voila` starts."""
+
+    def __init__(self, home: Path) -> None:
+        self.launch: Launch = prepare(str(example("landsat")), {"classes": ["water"]}, home / "app.seglab")
+        super().__init__(home, {})
+
+    def command(self) -> Sequence[str]:
+        return voila_command(self.launch.notebook, self.port, browser=False)
+
+    def address(self) -> str:
+        """The page with its token, as printed."""
+        found = wait_for(lambda: re.search(r"http://localhost(:\d+/\S*token=\w+)", self.said()), "voila's address")
+        return f"http://127.0.0.1{found[1]}"
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
+    server = Dashboard(tmp_path)
+    yield server
+    server.stop()
+
+
+def test_voila(page: Page, dashboard: Dashboard) -> None:
+    page.goto(dashboard.address())
+    page.locator(".seglab-mapbox .leaflet-container").wait_for(timeout=TIMEOUT * 1000)
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+    assert page.get_by_text("seglab.label(").count() == 0, "the dashboard shows code"
+    assert_click_gives_a_mask(page)
+    page.get_by_role("button", name="Accept").click()
+    wait_for(lambda: "saved" in page.locator(".seglab-message").inner_text(), "the object to be saved", page)
+    assert (dashboard.launch.project / "labels.gpkg").exists()
