@@ -35,8 +35,10 @@ from seglab.training.job import RoundConfig, RoundOutcome
 from seglab.training.process import run_round
 from seglab.training.restore import restore_preview
 
-EMBEDDING_BYTES = 256 * 2**20
-"""Budget of the embeddings in memory: over 1,000 windows of the embedded model."""
+EMBEDDING_BYTES = 192 * 2**20
+"""Budget of the embeddings in memory that were asked for: 1,000 windows of the embedded model, 100 of vit_b."""
+AHEAD_BYTES = 64 * 2**20
+"""Budget of those that nobody has asked for yet: 330 windows of the embedded model, 33 of vit_b."""
 CLOSING = 10.0
 """Seconds that closing waits for a job to end."""
 BATCH_ON_GPU = 4
@@ -75,6 +77,7 @@ class Learner:
         self._identity = identity_of(base, adapter, scene.bands, self._extra_bands)
         self._prefix_folder = (project.cache_folder / PREFIX_FOLDER).absolute()
         self._embeddings = ArrayCache(EMBEDDING_BYTES)
+        self._ahead = ArrayCache(AHEAD_BYTES)
         self._prefixes = ArrayCache(prefix_budget(project.folder), self._prefix_folder)
         self._training: jobs.Job[Round] | None = None
         self._mapping: jobs.Job[Prediction] | None = None
@@ -155,7 +158,7 @@ class Learner:
     # -- how models are made
 
     def _encoder(self, model: AdaptedSam) -> WindowEncoder:
-        return WindowEncoder(self._scene, model, self._embeddings, self._prefixes, self._extra_bands)
+        return WindowEncoder(self._scene, model, self._embeddings, self._prefixes, self._extra_bands, self._ahead)
 
     def _restored(self, tensors: dict[str, np.ndarray], card: dict[str, Any]) -> CurrentModel:
         model = restore(self._base, tensors, card, self._identity)

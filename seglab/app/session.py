@@ -26,6 +26,7 @@ from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.object_editing import ObjectEditing
+from seglab.app.prefetching import Prefetching
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.reviewing import Reviewing
 from seglab.app.round_keeping import RoundKeeping
@@ -51,7 +52,9 @@ from seglab.store.project import Project
 Listener = Callable[["LabelSession", str], None]
 
 
-class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Comparing, RoundKeeping, Undoing):
+class LabelSession(
+    ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Comparing, RoundKeeping, Undoing, Prefetching
+):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
@@ -88,6 +91,7 @@ class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Compar
         self.follows = True
         self.tidy = Tidy()
         self._learner = Learner(scene, project, model, self._ledger, adapter, isolate)
+        self._ahead = self._prefetcher()
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
         self._take_saved_round()
@@ -181,8 +185,8 @@ class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Compar
             self._ledger.tell("scale")
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals",
-        "classes", "areas", "round", "prediction", "scale" or "closed". Some changes come from a job's thread.
+        """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
+        "round", "prediction", "scale", "encoded" or "closed". Some changes come from a job's thread.
 
         Returns:
             A function that ends the subscription.
@@ -304,7 +308,9 @@ class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Compar
             reporter: for calls inside a job.
         """
         silent = jobs.SilentReporter()
-        return suggest_windows(reporter or silent, self._learner.current, self.state, count)
+        found = suggest_windows(reporter or silent, self._learner.current, self.state, count)
+        self.expect([suggestion.window for suggestion in found])
+        return found
 
     def export(self, path: str | Path) -> Path:
         """Write the labels; the suffix says how: .gpkg, .geojson or .tif.
@@ -329,6 +335,7 @@ class LabelSession(ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Compar
     def close(self) -> None:
         """Stop what is running and release the scene's files; the project is already on disk."""
         self._ledger.tell("closed")
+        self._ahead.worker.close()
         self._learner.close()
         self.scene.close()
 

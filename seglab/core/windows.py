@@ -108,15 +108,41 @@ def lattice_window(col: float, row: float, size: int, scale: int, shape: tuple[i
         A square window, shifted to lie inside the scene wherever the scene is large enough.
     """
     side = size * scale
-    step = side // 2
+    places = ((col, shape[1]), (row, shape[0]))
+    left, top = (_on_lattice(_lattice_step(position, side), extent, side) for position, extent in places)
+    return Window(left, top, side, side, scale)
 
-    def origin(position: float, extent: int) -> int:
-        if extent <= side:
-            return 0
-        nearest = round((position - side / 2) / step) * step
-        return int(min(max(0, nearest), extent - side))
 
-    return Window(origin(col, shape[1]), origin(row, shape[0]), side, side, scale)
+def lattice_windows(
+    bounds: tuple[float, float, float, float], size: int, scale: int, shape: tuple[int, int]
+) -> list[Window]:
+    """The windows that `lattice_window` gives for the points of a rectangle, row by row.
+
+    Args:
+        bounds: (left, top, right, bottom), scene pixels; what lies outside the scene does not count.
+        size, scale, shape: see `lattice_window`.
+    """
+    side = size * scale
+    left, top, right, bottom = bounds
+    if right < left or bottom < top or right < 0 or bottom < 0 or left > shape[1] or top > shape[0]:
+        return []
+
+    def origins(first: float, last: float, extent: int) -> list[int]:
+        low, high = (_lattice_step(min(max(0.0, place), float(extent)), side) for place in (first, last))
+        return sorted({_on_lattice(step, extent, side) for step in range(low, high + 1)})
+
+    rows, cols = origins(top, bottom, shape[0]), origins(left, right, shape[1])
+    return [Window(col, row, side, side, scale) for row in rows for col in cols]
+
+
+def _lattice_step(position: float, side: int) -> int:
+    """The place on the endless lattice of the window whose centre is nearest."""
+    return round((position - side / 2) / (side // 2))
+
+
+def _on_lattice(step: int, extent: int, side: int) -> int:
+    """Where that window begins, shifted into the scene; scene pixels."""
+    return 0 if extent <= side else min(max(0, step * (side // 2)), extent - side)
 
 
 def common_scale(windows: Iterable[Window]) -> int:

@@ -25,6 +25,9 @@ from seglab.store.cache import ArrayCache, cache_key
 REMEMBERED = 256
 """Windows that `visited` knows, at most."""
 
+STATE_BYTES = 256
+"""What stands beside an embedding in the cache, at most: of which pixels and which state of the file it is."""
+
 PLAIN = View()
 
 
@@ -38,6 +41,8 @@ class WindowEncoder:
         embeddings: cache of the embeddings, in memory: they last as long as the process.
         prefixes: cache of the prefixes, with a folder if they are to last; None puts them beside the embeddings.
             Both may be shared by the encoders of many rounds and scenes.
+        ahead: cache of embeddings that nobody has asked for yet: they push each other out, never those that were asked
+            for. None: nothing is encoded ahead.
         extra_bands: 1-based bands that the model takes beside the scene's three; as many as it was made for.
     """
 
@@ -48,12 +53,14 @@ class WindowEncoder:
         embeddings: ArrayCache,
         prefixes: ArrayCache | None = None,
         extra_bands: Sequence[int] = (),
+        ahead: ArrayCache | None = None,
     ) -> None:
         self.scene = scene
         self.model = model
         self.extra_bands = tuple(extra_bands)
         self._embeddings = embeddings
         self._prefixes = embeddings if prefixes is None else prefixes
+        self._ahead = ArrayCache(0) if ahead is None else ahead
         self._visited: OrderedDict[Window, None] = OrderedDict()
         self._lock = threading.Lock()
         forget(model)
@@ -66,7 +73,17 @@ class WindowEncoder:
 
     def embedding_key(self, window: Window) -> str:
         """Where the embedding of a window stands in the cache of embeddings."""
-        return self._key(window, extra=self.extra_bands, network=encoder_identity(self.model))
+        return self._place(window, self._embedded())
+
+    def _embedded(self) -> str:
+        """What the keys of all embeddings have in common now."""
+        scene, network = self.scene, encoder_identity(self.model)
+        bands = (scene.bands, self.extra_bands)
+        return cache_key(scene=scene.fingerprint, bands=bands, stretch=scene.stretch, network=network)
+
+    @staticmethod
+    def _place(window: Window, embedded: str) -> str:
+        return f"{window.col} {window.row} {window.width} {window.height} {window.scale} {embedded}"
 
     def _key(self, window: Window, **more: object) -> str:
         """Of what the scene shows now: its stretch may be changed while it is open."""
@@ -116,14 +133,54 @@ class WindowEncoder:
             self._visit(window)
         key, state = self.embedding_key(window), self.scene.state()
         held = self._embeddings.get(key, own=True)
+        if held is None and (held := self._ahead.get(key, own=True)) is not None and keep:
+            self._embeddings.put(key, held)
         # the pixels are read again, and compared, only when their file may have changed
-        if held is None or state is None or held["state"].tobytes() != state.encode():
-            held = self._checked(window, key, state, held, keep)
+        if held is None or not _is_of(held, state):
+            held = self._checked(window, key, state, held, self._embeddings if keep else None)
         return torch.from_numpy(held["embedding"]).to(self.model.device, torch.float32)
 
+    def encode_ahead(self, window: Window) -> bool:
+        """Encode a window that may be asked for soon; it is no visit, and pushes out only others of its kind.
+
+        Returns:
+            Whether it had to be encoded.
+
+        Raises:
+            SceneNotFoundError, SceneChangedError, DamagedSceneError: see `pixels`.
+        """
+        key = self.embedding_key(window)
+        if key in self._embeddings or self._ahead.get(key) is not None:
+            return False
+        self._checked(window, key, self.scene.state(), None, self._ahead)
+        return True
+
+    @property
+    def room_ahead(self) -> int:
+        """How many windows can be encoded ahead before they push each other out."""
+        spec = self.model.spec
+        return self._ahead.budget_bytes // (2 * spec.prompt_dim * spec.grid**2 + STATE_BYTES)
+
+    def store_prefix(self, window: Window) -> None:
+        """Make sure that a window's prefix is in the cache: those of windows that were encoded ahead are not.
+
+        Raises:
+            SceneNotFoundError, SceneChangedError, DamagedSceneError: see `pixels`.
+        """
+        if self.prefix_key(window) not in self._prefixes:
+            self.prefix(window)
+
     def is_encoded(self, window: Window) -> bool:
-        """Whether the window's embedding is in the cache."""
-        return self._embeddings.get(self.embedding_key(window)) is not None
+        """Whether the window's embedding is in the caches."""
+        key = self.embedding_key(window)
+        return key in self._embeddings or key in self._ahead
+
+    def encoded(self) -> tuple[Window, ...]:
+        """All windows whose embeddings are in the caches, in order."""
+        embedded = self._embedded()
+        held = {*self._embeddings.keys(), *self._ahead.keys()}
+        places = [key.removesuffix(embedded).split() for key in held if key.endswith(embedded)]
+        return tuple(sorted(Window(*map(int, place)) for place in places))
 
     def visited(self, limit: int) -> list[Window]:
         """The windows whose embeddings were asked for last, the latest first."""
@@ -140,16 +197,24 @@ class WindowEncoder:
                 self._visited.popitem(last=False)
 
     def _checked(
-        self, window: Window, key: str, state: str | None, held: dict[str, np.ndarray] | None, keep: bool
+        self,
+        window: Window,
+        key: str,
+        state: str | None,
+        held: dict[str, np.ndarray] | None,
+        cache: ArrayCache | None,
     ) -> dict[str, np.ndarray]:
         """The embedding of the pixels as they are now: the one held if it was made of them, else a new one.
 
         Args:
-            window, keep: see `embedding`.
-            key: of the window's embedding.
+            window: scene pixels.
+            key: of its embedding.
             state: of the scene, from before its pixels are read.
-            held: what the cache has under the key.
+            held: what the caches have under the key.
+            cache: where it is kept; None: nowhere.
         """
+        # of a window that nobody has asked for yet the prefix would only take others' place on the disk
+        keep = cache is self._embeddings
         rgb, extra = self.pixels(window)
         digest = pixel_digest(rgb, extra)
         if held is None or held["pixels"].tobytes() != digest.encode():
@@ -158,9 +223,14 @@ class WindowEncoder:
                 embedding = self.model.encode_suffix(prefix.to(self.model.device, torch.float32))
             held = {"embedding": embedding.half().cpu().numpy(), "pixels": _text(digest)}
         held["state"] = _text(state or "")
-        if keep and self.embedding_key(window) == key:  # otherwise the weights changed while they were in use
-            self._embeddings.put(key, held)
+        if cache is not None and self.embedding_key(window) == key:  # else the weights changed while they were in use
+            cache.put(key, held)
         return held
+
+
+def _is_of(held: dict[str, np.ndarray], state: str | None) -> bool:
+    """Whether an embedding was made, or checked, in this state of the scene; None: nobody knows."""
+    return state is not None and held["state"].tobytes() == state.encode()
 
 
 def _text(text: str) -> np.ndarray:

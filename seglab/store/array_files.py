@@ -118,6 +118,17 @@ def decode(path: Path, key: str, own: bool = False) -> Value | None:
     return tuple(arrays.values()) if header["kind"] == "tuple" else arrays["0"]
 
 
+def _key_in(path: Path) -> str | None:
+    """The key in a file's header; None where there is none to be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEADER_AT)
+            header = file.read(int.from_bytes(start[_LENGTH_AT:], "little")) if start.startswith(_MAGIC) else b""
+        return str(json.loads(header)["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 class ArrayFolder:
     """A folder of array files under a byte budget; it is its own index, so processes can share it."""
 
@@ -144,6 +155,16 @@ class ArrayFolder:
             with contextlib.suppress(OSError):  # read-only folder, or evicted by another process meanwhile
                 os.utime(path, ns=(self._now_ns(),) * 2)
         return value
+
+    def holds(self, key: str) -> bool:
+        """Whether there is a file for `key`."""
+        path = self._path(key)
+        return path.name not in self._stale and path.exists()
+
+    def keys(self) -> list[str]:
+        """The keys that the files say they are of."""
+        found = (_key_in(entry.path) for entry in self._entries() if entry.path.name not in self._stale)
+        return [key for key in found if key is not None]
 
     def put(self, key: str, value: Value) -> None:
         """Write a value if it fits the budget and the system allows; the key's former value goes anyway."""

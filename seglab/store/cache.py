@@ -49,8 +49,8 @@ class ArrayCache:
             budget_bytes: Never hold more than this, in bytes. A larger value is not kept at all.
             folder: Where the memory-mapped files go (made when needed); None keeps values in memory.
         """
-        budget = int(budget_bytes)
-        self._store = _Memory(budget) if folder is None else ArrayFolder(Path(folder), budget)
+        self.budget_bytes = int(budget_bytes)
+        self._store = _Memory(self.budget_bytes) if folder is None else ArrayFolder(Path(folder), self.budget_bytes)
 
     def get(self, key: str, *, own: bool = False) -> Value | None:
         """The value that was put last under `key`, or None.
@@ -75,6 +75,14 @@ class ArrayCache:
         """
         arrays_of(value)
         self._store.put(key, value)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a value stands under `key`; asking is no use of it, and nothing is read to see if it is damaged."""
+        return self._store.holds(key)
+
+    def keys(self) -> list[str]:
+        """The keys of all values that are held now."""
+        return self._store.keys()
 
     def clear(self) -> None:
         """Drop every value."""
@@ -126,6 +134,13 @@ class _Memory:
                 self._nbytes -= freed
             self._values[key] = (copy, size)
             self._nbytes += size
+
+    def holds(self, key: str) -> bool:
+        return key in self._values
+
+    def keys(self) -> list[str]:
+        with self._lock:
+            return list(self._values)
 
     def clear(self) -> None:
         with self._lock:

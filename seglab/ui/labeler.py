@@ -59,7 +59,7 @@ class Labeler(widgets.VBox):
 
     def _make_map(self) -> None:
         do = self.labelling
-        self.view = MapView(self.frame, do.point, do.drag, self._view_changed)
+        self.view = MapView(self.frame, do.point, do.drag, self._view_changed, self._pointed)
         self.page = Page()
         self.keyboard = Keyboard(self.command)
         self.strokes = Strokes(self.view.map.model_id, do.stroke)
@@ -140,6 +140,11 @@ class Labeler(widgets.VBox):
             return
         with self.messages:
             self.session.scale = fit_scale(self.session, self.frame.view_pixels(self.view.view))
+            (x0, y0), (x1, y1) = (self.frame.to_crs(*corner) for corner in self.view.view)
+            self.session.look_at(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1), crs=self.frame.crs)
+
+    def _pointed(self, x: float, y: float) -> None:
+        self.session.point_at(x, y, crs=self.frame.crs)
 
     # -- what has changed in the session
 

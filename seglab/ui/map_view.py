@@ -63,6 +63,7 @@ class MapView:
         on_point: called with (latitude, longitude, positive or None); None leaves the sign to the tool.
         on_drag: called with two corners, each (latitude, longitude).
         on_view: called after the view has changed.
+        on_pointer: called with (x, y) under the pointer in the frame's CRS, some times a second.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class MapView:
         on_point: Callable[[float, float, bool | None], None],
         on_drag: Callable[[tuple[float, float], tuple[float, float]], None],
         on_view: Callable[[], None],
+        on_pointer: Callable[[float, float], None],
     ) -> None:
         self.frame = frame
-        self._on_point, self._on_drag, self._on_view = on_point, on_drag, on_view
+        self._on_point, self._on_drag, self._on_view, self._on_pointer = on_point, on_drag, on_view, on_pointer
         self._tool = "plus"
         self._corner: tuple[float, float] | None = None
         self._areas: tuple[BaseGeometry, ...] = ()
@@ -326,6 +328,7 @@ class MapView:
             return
         self._place_time = now
         x, y = self.frame.to_crs(lat, lon)
+        self._on_pointer(x, y)
         if self.frame.is_plain:
             text = f"column {math.floor(x)}, row {math.floor(y)}"
         else:

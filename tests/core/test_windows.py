@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglab.core.windows import Window, lattice_window, sweep_windows
+from seglab.core.windows import Window, lattice_window, lattice_windows, sweep_windows
 
 SCENES = st.tuples(st.integers(1, 900), st.integers(1, 900))
 
@@ -39,3 +39,23 @@ def test_model_pixels_and_back(col: int, row: int, scale: int) -> None:
     points = np.random.default_rng(0).uniform(-100, 700, (20, 2))
     np.testing.assert_allclose(window.from_model(window.to_model(points)), points, atol=1e-9)
     np.testing.assert_allclose(window.to_model(np.array([window.center])), [[32, 32]])
+
+
+@given(
+    SCENES,
+    st.tuples(*[st.floats(-50, 950)] * 4),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.sampled_from([1, 2]),
+)
+def test_the_windows_of_a_rectangle_are_those_of_its_points(
+    shape: tuple[int, int], corners: tuple[float, ...], x: float, y: float, scale: int
+) -> None:
+    left, right, top, bottom = *sorted(corners[:2]), *sorted(corners[2:])
+    found = lattice_windows((left, top, right, bottom), 64, scale, shape)
+    assert len(set(found)) == len(found)
+    col, row = left + x * (right - left), top + y * (bottom - top)
+    if 0 <= col <= shape[1] and 0 <= row <= shape[0]:
+        assert lattice_window(col, row, 64, scale, shape) in found
+    # and no others: each is taken by the point of the rectangle that is nearest to its place on the lattice
+    assert len(found) <= (2 + (right - left) / (32 * scale)) * (2 + (bottom - top) / (32 * scale))

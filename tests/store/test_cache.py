@@ -52,6 +52,33 @@ def files_of(folder):
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
+def test_it_tells_what_it_holds_without_counting_that_as_use(make):
+    cache = make(10**6)
+    for key in ("a", "ключ"):
+        cache.put(key, np.zeros(3))
+    assert sorted(cache.keys()) == ["a", "ключ"]
+    assert "a" in cache and "b" not in cache
+    cache.clear()
+    assert cache.keys() == [] and "a" not in cache
+
+
+def test_asking_is_no_use():
+    cache = ArrayCache(3 * 800)
+    for number in range(3):
+        cache.put(str(number), np.zeros(100))
+    assert "0" in cache
+    cache.put("3", np.zeros(100))
+    assert sorted(cache.keys()) == ["1", "2", "3"]
+
+
+def test_a_damaged_file_has_no_key(tmp_path):
+    cache = ArrayCache(10**6, tmp_path)
+    cache.put("a", np.zeros(3))
+    (file,) = files_of(tmp_path)
+    file.write_bytes(file.read_bytes()[:20])
+    assert cache.keys() == []
+
+
 DTYPES = st.one_of(
     hnp.boolean_dtypes(),
     hnp.integer_dtypes(),

@@ -469,6 +469,19 @@ def test_scale_follows_the_view(labeler):
     assert whole == 1  # the scene is smaller than two windows
 
 
+def test_the_session_knows_what_is_in_view_and_under_the_pointer(labeler, hand, monkeypatch):
+    session, seen = labeler.session, []
+    monkeypatch.setattr(session, "look_at", lambda *bounds, crs: seen.append((bounds, crs)))
+    monkeypatch.setattr(session, "point_at", lambda x, y, crs: seen.append(session.grid.to_pixel(x, y, crs)))
+    south, west = labeler.frame.to_map(100, 200)
+    north, east = labeler.frame.to_map(300, 100)
+    for name, value in {"south": south, "west": west, "north": north, "east": east}.items():
+        labeler.view.map.set_trait(name, value)
+    assert seen[-1] == ((west, south, east, north), labeler.frame.crs)
+    hand.mouse("mousemove", *LAKE)
+    assert seen[-1] == pytest.approx(LAKE, abs=0.01)
+
+
 def test_label_opens_and_shows(lakes_path, tmp_path):
     labeler = seglab.label(lakes_path, classes=["water"], project=tmp_path / "p.seglab", device="cpu")
     assert list(labeler.classes.toggles) == ["water"]

@@ -20,7 +20,7 @@ PLAIN = Grid(2000, 1500)
 
 
 def view_of(grid: Grid) -> MapView:
-    return MapView(MapFrame.of(grid), lambda *_: None, lambda *_: None, lambda: None)
+    return MapView(MapFrame.of(grid), lambda *_: None, lambda *_: None, lambda: None, lambda *_: None)
 
 
 def scene_pixels_per_screen_pixel(view: MapView) -> float:
