@@ -58,7 +58,7 @@ test-all: $(VENV)/.test
 	@chromium="$$(.ci/chromium.sh $(PY))" && SEGLAB_CHROMIUM="$$chromium" $(PY) -m pytest -m "" $(PYTESTFLAGS)
 
 bench: $(VENV)/.bench
-	@$(PY) -m pytest tests/bench -m "" -s $(PYTESTFLAGS)
+	@chromium="$$(.ci/chromium.sh $(PY))" && SEGLAB_CHROMIUM="$$chromium" $(PY) -m pytest tests/bench -m "" -s $(PYTESTFLAGS)
 
 lint: $(VENV)/.test
 	@$(PY) -m ruff check .

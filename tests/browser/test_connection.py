@@ -110,3 +110,38 @@ def test_pictures_of_the_view_where_messages_bring_no_tiles(page: Page, jupyter:
     page.mouse.wheel(0, -60)
     wait_for(lambda: picture.get_attribute("src") != before, "a picture of the new view", page)
     assert_scene_is_seen(page)
+
+
+@pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
+def test_bridge_serves_while_the_first_address_is_slow(page: Page, jupyter: Lab) -> None:
+    held: list[Route] = []
+    is_slow = True
+    page.route(TILE, lambda route: held.append(route) if is_slow else route.continue_())
+    open_labeler(page, jupyter)
+    wait_for(lambda: route(jupyter) == "comm False", "the bridge, for the time being", page)
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+    assert page.locator(".seglab-error, .seglab-warning").count() == 0
+    is_slow = False
+    for waiting in held:
+        waiting.continue_()
+    wait_for(lambda: route(jupyter) == "server True", "the notebook server's proxy", page)
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+    assert page.console == []
+
+
+@pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
+def test_reloaded_page_gets_its_tiles_by_message_again(page: Page, jupyter: Lab) -> None:
+    block_addresses(page)
+    open_labeler(page, jupyter)
+    wait_for(lambda: route(jupyter) == "comm True", "the bridge", page)
+    page.keyboard.press("Control+s")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.reload()
+    page.locator(".seglab-toolbar").wait_for()
+    wait_for_tiles(page, least=4)
+    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    tile = page.locator(".seglab-mapbox img.leaflet-tile").first
+    wait_for(lambda: tile.get_attribute("src").startswith("blob:"), "tiles by message", page)
+    assert_scene_is_seen(page)
