@@ -16,9 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.drawing import window_around
 from seglab.app.proposed import entry
 from seglab.app.state import State
-from seglab.core.masks import on_pixel_edges, rasterize
-from seglab.core.regions import Region, find_regions, tiles_of
-from seglab.core.windows import Window
+from seglab.core.masks import as_multipolygon, on_pixel_edges, rasterize
+from seglab.core.outlines import Region, find_regions, strips_of
 from seglab.inference.sweep import UNMAPPED, Prediction
 from seglab.jobs import Reporter
 
@@ -27,7 +26,8 @@ TAKEN = 0.1
 AGAIN = 0.5
 """IoU with a dismissed object of its class from which a region is the same again."""
 
-
+NOTHING = 0
+"""Value of the class map that is no class."""
 PERCENT = 100
 """What the confidence map holds for certain."""
 
@@ -49,10 +49,10 @@ def map_proposals(
     names, dismissed = _class_names(state), _dismissed(state)
     with rasterio.open(prediction.path) as classes, rasterio.open(prediction.confidence_path) as confidence:
         shape = classes.shape
-        tiles = _tiles(reporter, classes, confidence, taken)
+        strips = _strips(reporter, classes, confidence, taken)
         regions = [
             region
-            for region in find_regions(tiles, max(1, least_area))
+            for region in find_regions(strips, NOTHING, least_area)
             if region.means[0] / PERCENT >= least_confidence and region.means[1] <= TAKEN
         ]
     found = []
@@ -64,26 +64,24 @@ def map_proposals(
     return sorted(found, key=lambda one: -one["score"])
 
 
-def _tiles(
+def _strips(
     reporter: Reporter, classes: DatasetReader, confidence: DatasetReader, taken: STRtree
-) -> Iterator[tuple[Window, np.ndarray, np.ndarray]]:
-    """Tiles of the map; their weights are the confidence in percent and whether the ground is taken."""
+) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
+    """Strips of the map; their weights are the confidence in percent and whether the ground is taken."""
     height, width = classes.shape
-    for tile in tiles_of(classes.shape):
-        place = RasterWindow(tile.col, tile.row, tile.width, tile.height)
+    for strip in strips_of(classes.shape):
+        place = RasterWindow(strip.col, strip.row, strip.width, strip.height)
         values = classes.read(1, window=place)
-        values[values == UNMAPPED] = 0
-        there = taken.geometries[taken.query(tile.polygon, predicate="intersects")]
-        weights = np.stack([confidence.read(1, window=place), rasterize(GeometryCollection(list(there)), tile)])
-        yield tile, values, weights.astype(np.float32)
-        done = tile.row * width + (tile.col + tile.width) * tile.height
-        reporter.update(done / 1e6, height * width / 1e6, message="looking for objects")
+        values[values == UNMAPPED] = NOTHING
+        there = taken.geometries[taken.query(strip.polygon, predicate="intersects")]
+        yield values, (confidence.read(1, window=place), rasterize(GeometryCollection(list(there)), strip))
+        reporter.update((strip.row + strip.height) * width / 1e6, height * width / 1e6, message="looking for objects")
 
 
 def _free(region: Region, taken: STRtree) -> BaseGeometry:
     """A region without the ground that is taken."""
     if region.means[1] == 0:
-        return region.outline
+        return as_multipolygon(region.outline)
     there = taken.geometries[taken.query(region.outline, predicate="intersects")]
     return on_pixel_edges(region.outline.difference(shapely.union_all(there)))
 

@@ -12,9 +12,10 @@ import shapely
 from affine import Affine
 from rasterio import features
 from scipy import ndimage
-from shapely.geometry import MultiPolygon, Polygon, shape
+from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from seglab.core.outlines import outlines_of
 from seglab.core.windows import Window
 
 _ALL_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -37,35 +38,9 @@ def polygons_of(mask: np.ndarray, col: int = 0, row: int = 0) -> MultiPolygon:
         return MultiPolygon()
     top, left = int(rows[0]), int(cols[0])  # most masks are small in their window
     inside = np.ascontiguousarray(mask[top : rows[-1] + 1, left : cols[-1] + 1])
-    found = features.shapes(
-        inside.view(np.uint8),
-        mask=inside,
-        connectivity=4,
-        transform=Affine.translation(col + left, row + top),
-    )
-    return _multipolygon([_valid(shape(outline)) for outline, _ in found])
-
-
-def outlines_of(labels: np.ndarray, col: int = 0, row: int = 0) -> dict[int, MultiPolygon]:
-    """The outlines of several masks that do not overlap, along their pixel edges.
-
-    Args:
-        labels: (h, w) int32, the number of the mask at each pixel; 0 is none.
-        col, row: scene pixel of the array's top left corner.
-
-    Returns:
-        By number: see `polygons_of`.
-    """
-    found = features.shapes(labels, mask=labels > 0, connectivity=4, transform=Affine.translation(col, row))
-    parts: dict[int, list[BaseGeometry]] = {}
-    for outline, number in found:
-        parts.setdefault(int(number), []).append(_valid(shape(outline)))
-    return {number: _multipolygon(pieces) for number, pieces in parts.items()}
-
-
-def _valid(polygon: BaseGeometry) -> BaseGeometry:
-    """The same area where GDAL lets a ring touch itself (two holes that meet at a corner)."""
-    return polygon if polygon.is_valid else shapely.make_valid(polygon)
+    _, found = outlines_of(inside.view(np.uint8), ignored=0)
+    corner = np.array([col + left, row + top])
+    return MultiPolygon(list(shapely.transform(found, lambda xy: xy + corner)))
 
 
 def as_multipolygon(geometry: BaseGeometry) -> MultiPolygon:

@@ -1,138 +1,122 @@
-"""Connected regions of equal value in a raster that is read tile by tile: memory holds one tile and the outlines."""
+"""Connected regions of a class map, found strip by strip: numbers, values, areas and means.
+
+Pixels of one value that share an edge belong together, pixels that only touch at a corner do not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
-import shapely
-from scipy import ndimage
-from shapely.geometry import MultiPolygon
-
-from seglab.core.masks import as_multipolygon, outlines_of
-from seglab.core.windows import Window
-
-TILE = 1024
-"""Side of a tile, pixels: its labels and weights take some tens of megabytes."""
+from scipy import sparse
+from scipy.sparse import csgraph
 
 
 @dataclass(frozen=True)
-class Region:
-    """Pixels of one value that share edges."""
+class Regions:
+    """All regions of a raster; region r of 1..R stands at place r - 1."""
 
-    value: int
-    outline: MultiPolygon
-    """On pixel edges."""
-    means: tuple[float, ...]
-    """Mean of each weight over its pixels."""
+    number_of: np.ndarray
+    """(M,) int32: the region to which each number that `RegionLabels.add` gave belongs; 0 for 0."""
+    values: np.ndarray
+    """(R,) the class map's value."""
+    areas: np.ndarray
+    """(R,) pixels."""
+    means: np.ndarray
+    """(k, R) mean of each weight, float64."""
+
+    def at_least(self, area: int) -> Regions:
+        """Those of at least so many pixels; the others' numbers become 0."""
+        kept = self.areas >= area
+        place = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
+        return Regions(place[self.number_of], self.values[kept], self.areas[kept], self.means[:, kept])
 
 
-def tiles_of(shape: tuple[int, int], side: int = TILE) -> Iterator[Window]:
-    """Windows that cover a raster of (rows, cols) once, row by row."""
-    for row in range(0, shape[0], side):
-        for col in range(0, shape[1], side):
-            yield Window(col, row, min(side, shape[1] - col), min(side, shape[0] - row))
-
-
-def find_regions(tiles: Iterable[tuple[Window, np.ndarray, np.ndarray]], least_area: int = 1) -> Iterator[Region]:
-    """The connected regions of a raster; a region that goes on in the next tile is one all the same.
+class RegionLabels:
+    """Numbers the regions of a raster that comes in strips.
 
     Args:
-        tiles: in the order of `tiles_of`, each its window, its values, (h, w) uint8 of which 0 is nothing, and its
-            weights, (k, h, w) float32.
-        least_area: pixels; smaller regions are left out.
-
-    Yields:
-        Each region once it is whole, in no particular order.
+        ignored: value of pixels that belong to no region; None: every pixel belongs to one.
     """
-    joined = _Joined()
-    for window, values, weights in tiles:
-        joined.begin(values.shape)
-        for value in np.unique(values[values > 0]).tolist():
-            labels, count = ndimage.label(values == value)
-            yield from joined.add(window, value, labels, count, weights, least_area)
-        joined.meet(window)
-    yield from joined.rest(least_area)
 
+    def __init__(self, ignored: int | None = None) -> None:
+        self._ignored = ignored
+        self._count = 0
+        self._values: list[np.ndarray] = []
+        self._areas: list[np.ndarray] = []
+        self._sums: list[np.ndarray] = []
+        self._joined: list[np.ndarray] = [np.zeros((2, 0), dtype=np.int32)]
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
 
-@dataclass
-class _Part:
-    """What one tile holds of a region that reaches the tile's edge."""
+    def add(self, values: np.ndarray, weights: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """Number the regions of the next rows.
 
-    value: int
-    outlines: list[MultiPolygon]
-    area: int
-    sums: np.ndarray
-    whole: int | None = None
-    """The part that it has been joined to."""
+        Args:
+            values: (rows, width) uint8 or uint16.
+            weights: k of (rows, width), of each of which regions get the mean; as many for every strip.
 
-
-@dataclass
-class _Joined:
-    """Parts of regions that are cut by the edges of tiles."""
-
-    parts: list[_Part] = field(default_factory=list)
-    tile: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    """Number of the part at each pixel of the tile at hand, from 1."""
-    below: dict[int, np.ndarray] = field(default_factory=dict)
-    """Parts along the bottom of the tile above, by its first column."""
-    beside: tuple[int, np.ndarray] | None = None
-    """The row of the tile to the left, and the parts along its right side."""
-
-    def begin(self, shape: tuple[int, int]) -> None:
-        """Go to a tile of (rows, cols)."""
-        self.tile = np.zeros(shape, np.int64)
-
-    def add(
-        self, window: Window, value: int, labels: np.ndarray, count: int, weights: np.ndarray, least_area: int
-    ) -> Iterator[Region]:
-        """Take the regions of one value in a tile; those inside it are whole."""
-        areas = np.bincount(labels.ravel(), minlength=count + 1)
-        sums = [np.bincount(labels.ravel(), weight.ravel(), minlength=count + 1) for weight in weights]
-        on_edge = np.zeros(count + 1, bool)
-        on_edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-        wanted = on_edge | (areas >= least_area)
-        wanted[0] = False
-        outlines = outlines_of(np.where(wanted[labels], labels, 0).astype(np.int32), window.col, window.row)
-        numbers = np.zeros(count + 1, np.int64)
-        for number, outline in outlines.items():
-            total = np.array([one[number] for one in sums])
-            if on_edge[number]:
-                self.parts.append(_Part(value, [outline], int(areas[number]), total))
-                numbers[number] = len(self.parts)
-            else:
-                yield Region(value, outline, tuple((total / areas[number]).tolist()))
-        self.tile += numbers[labels]
-
-    def meet(self, window: Window) -> None:
-        """Join the parts of the tile to those of its neighbours above and to the left."""
-        above = self.below.get(window.col)
-        if above is not None:
-            self._join(above, self.tile[0])
-        if self.beside is not None and self.beside[0] == window.row:
-            self._join(self.beside[1], self.tile[:, 0])
-        self.below[window.col] = self.tile[-1].copy()  # not a view: it would hold the whole tile
-        self.beside = window.row, self.tile[:, -1].copy()
-
-    def rest(self, least_area: int) -> Iterator[Region]:
-        """The regions that lie in several tiles, or end at the edge of one."""
-        for part in self.parts:
-            if part.whole is None and part.area >= least_area:
-                outline = as_multipolygon(shapely.union_all(part.outlines))
-                yield Region(part.value, outline, tuple((part.sums / part.area).tolist()))
-
-    def _join(self, one: np.ndarray, other: np.ndarray) -> None:
-        pairs = np.unique(np.stack([one, other], axis=1)[(one > 0) & (other > 0)], axis=0)
-        for first, second in pairs.tolist():
-            a, b = self._whole(first - 1), self._whole(second - 1)
-            if a == b or self.parts[a].value != self.parts[b].value:
+        Returns:
+            (1 + rows, width) int32: the row above these (0 for the first strip) and these rows, 0 for ignored pixels.
+            Pixels of it that are connected through what has come so far have one number; a number that another strip
+            was given may be the same region under another name, which `finish` says.
+        """
+        numbers = np.zeros((1 + len(values), values.shape[1]), dtype=np.int32)
+        first = self._count
+        for value in np.unique(values):
+            if value == self._ignored:
                 continue
-            into, gone = self.parts[a], self.parts[b]
-            into.outlines += gone.outlines
-            into.area, into.sums, gone.whole, gone.outlines = into.area + gone.area, into.sums + gone.sums, a, []
+            mask = values == value
+            found, pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+            np.add(pieces, self._count - first, out=numbers[1:], where=mask)
+            self._values.append(np.full(found - 1, value, dtype=values.dtype))
+            self._count += found - 1
+        self._measure(numbers[1:].ravel(), self._count - first, weights)
+        self._join(values, numbers, first)
+        self._last = values[-1].copy(), numbers[-1].copy()
+        return numbers
 
-    def _whole(self, number: int) -> int:
-        while self.parts[number].whole is not None:
-            number = self.parts[number].whole
-        return number
+    def _measure(self, places: np.ndarray, count: int, weights: Sequence[np.ndarray]) -> None:
+        """Areas and sums of the regions of one strip, whose numbers are 1 to `count` there."""
+        self._areas.append(np.bincount(places, minlength=count + 1)[1:])
+        sums = [np.bincount(places, weights=weight.ravel(), minlength=count + 1)[1:] for weight in weights]
+        self._sums.append(np.stack(sums) if sums else np.zeros((0, count)))
+
+    def _join(self, values: np.ndarray, numbers: np.ndarray, first: int) -> None:
+        """Give this strip's regions their numbers: those of the row above where they go on from there."""
+        if self._last is None:
+            return
+        above_values, above = self._last
+        goes_on = (above_values == values[0]) & (above > 0) & (numbers[1] > 0)
+        pairs = np.unique(np.stack([above[goes_on], numbers[1][goes_on] + first]), axis=1)
+        self._joined.append(pairs.astype(np.int32))
+        named, places = np.unique(pairs, return_inverse=True)
+        places = places.reshape(pairs.shape)
+        graph = sparse.coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(places)), shape=(len(named),) * 2)
+        count, group = csgraph.connected_components(graph, directed=False)
+        least = np.full(count, np.iinfo(np.int32).max)
+        np.minimum.at(least, group, named)
+        new = np.arange(first, self._count + 1, dtype=np.int32)
+        new[0] = 0
+        here = named > first
+        new[named[here] - first] = least[group[here]]
+        numbers[1:] = new[numbers[1:]]
+        numbers[0] = above
+        known = np.isin(above, named)
+        numbers[0, known] = least[group[np.searchsorted(named, above[known])]]
+
+    def finish(self) -> Regions:
+        """All regions, when every strip has been added."""
+        size = self._count + 1
+        pairs = np.concatenate(self._joined, axis=1)
+        graph = sparse.coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(pairs)), shape=(size, size))
+        # number 0 is joined to nothing, and so is component 0: components are numbered as they are come upon
+        count, number_of = csgraph.connected_components(graph, directed=False)
+        members = number_of[1:] - 1
+        values = np.zeros(count - 1, dtype=self._values[0].dtype if self._values else np.uint8)
+        values[members] = np.concatenate([values[:0], *self._values])
+        areas = np.bincount(members, np.concatenate([np.zeros(0), *self._areas]), count - 1).astype(np.int64)
+        sums = np.concatenate(self._sums, axis=1) if self._sums else np.zeros((0, 0))
+        means = np.stack([np.bincount(members, one, count - 1) / areas for one in sums] or [areas])[: len(sums)]
+        return Regions(number_of, values, areas, means)

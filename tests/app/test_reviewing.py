@@ -21,7 +21,7 @@ from seglab.app.replay import replay
 from seglab.app.session import LabelSession
 from seglab.app.state import reduce
 from seglab.core.masks import rasterize
-from seglab.core.regions import tiles_of
+from seglab.core.outlines import strips_of
 from seglab.jobs import SilentReporter
 from tests.conftest import LAKES
 
@@ -171,8 +171,8 @@ def mapped(session: LabelSession, tmp_path: Path) -> LabelSession:
 
 
 def test_regions_of_the_map_are_proposed_the_most_confident_first(mapped: LabelSession, monkeypatch) -> None:
-    # lakes lie in several tiles
-    monkeypatch.setattr(map_regions, "tiles_of", lambda shape: tiles_of(shape, 100))
+    # lakes lie in several strips
+    monkeypatch.setattr(map_regions, "strips_of", lambda shape: strips_of(shape, 10 * shape[1]))
     found = mapped.propose_from_map(min_area_px=20, least_confidence=0.55)
     assert [p.class_name for p in found] == ["field", *["water"] * 4]
     assert [p.score for p in found] == [0.95, 0.9, 0.8, 0.7, 0.6] and found == mapped.proposals
