@@ -91,6 +91,15 @@ def test_tiles_come_by_message_where_the_addresses_are_blocked(page: Page, jupyt
     wait_for_tiles(page, least=4)
     assert_scene_is_seen(page)
 
+    # and blocked again: tiles that do not come make the page look for another way, once some time has passed
+    block_addresses(page)
+    page.evaluate("() => { const now = performance.now; performance.now = () => now.call(performance) + 120000; }")
+    page.mouse.move(*middle(page))
+    page.mouse.wheel(0, 60)
+    wait_for(lambda: route(jupyter) == "comm True", "the bridge", page)
+    wait_for_tiles(page, least=4)
+    assert_scene_is_seen(page)
+
 
 @pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
 def test_pictures_of_the_view_where_messages_bring_no_tiles(page: Page, jupyter: Lab) -> None:
