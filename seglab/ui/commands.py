@@ -12,23 +12,29 @@ from seglab.ui.toolbar import TOOLS
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
+Action = Callable[[], None]
 
-def commands(app: Labeler) -> dict[str, Callable[[], None]]:
+
+def commands(app: Labeler) -> dict[str, Action]:
     """The action of every command, by its name."""
     return {
         **{f"tool:{name}": partial(app.toolbar.choose, name) for name in TOOLS},
-        **{f"class:{n}": partial(app.classes.choose_number, n) for n in range(1, CLASS_KEYS + 1)},
+        **{f"class:{n}": partial(_class, app, n) for n in range(1, CLASS_KEYS + 1)},
         "smaller": partial(app.toolbar.resize, -1),
         "larger": partial(app.toolbar.resize, 1),
-        "accept": app.labelling.accept,
-        "reject": partial(_escape, app),
-        "candidate": app.labelling.next_candidate,
+        "accept": _answer(app, app.review.confirm, app.labelling.accept),
+        "reject": _answer(app, app.review.dismiss, app.labelling.reject),
+        "escape": partial(_escape, app),
+        "candidate": _answer(app, partial(app.review.step, 1), app.labelling.next_candidate),
+        "preview": app.toolbar.toggle_preview,
         "undo": app.labelling.undo,
         "redo": app.labelling.redo,
         "objects": app.tabs.next,
-        "delete": app.object_editing.delete,
+        "review": app.review.toggle,
+        "review:back": partial(app.review.step, -1),
+        "delete": _answer(app, app.review.dismiss, app.object_editing.delete),
         "unsure": app.object_editing.mark_unsure,
-        "refine": app.object_editing.refine,
+        "refine": _answer(app, app.review.refine, app.object_editing.refine),
         "split": app.object_editing.split,
         "merge": app.object_editing.merge,
         "home": app.view.fly_home,
@@ -43,10 +49,28 @@ def commands(app: Labeler) -> dict[str, Callable[[], None]]:
     }
 
 
+def _answer(app: Labeler, review: Action, otherwise: Action) -> Action:
+    """What a key does while proposed objects are reviewed and no mask is being drawn, and what it does else."""
+    return lambda: review() if app.review.answers else otherwise()
+
+
+def _class(app: Labeler, number: int) -> None:
+    """Another class for the proposed object that is looked at; else the class is taken in hand."""
+    if app.review.answers:
+        app.review.choose_number(number)
+    else:
+        app.classes.choose_number(number)
+
+
 def _escape(app: Labeler) -> None:
-    """Closes what lies over the map first."""
+    """Closes what lies over the map first, then drops the mask, then ends the review."""
+    session = app.session
     sheets = [sheet for sheet in (app.help, app.connection.panel) if sheet.is_open]
     for sheet in sheets:
         sheet.show(False)
-    if not sheets:
+    if sheets:
+        return
+    if app.review.is_on and session.mask is None and session.prompts.is_empty:
+        app.review.end()
+    else:
         app.labelling.reject()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shapely.geometry import LineString
 
 from seglab.app.labelled import LabelledObject
+from seglab.app.proposed import ProposedObject
 from seglab.ui.page import Stroke
 
 if TYPE_CHECKING:
@@ -78,12 +79,21 @@ class ObjectEditing:
         self._app = app
 
     def selection_changed(self) -> None:
-        """Outline the selected objects on the map."""
-        self._app.view.show_selected([o.geometry for o in self._app.objects.selected_objects()])
+        """Outline the selected objects on the map; in a review, the one picked last is the one looked at."""
+        app = self._app
+        chosen = app.objects.selected_objects()
+        app.view.show_selected([o.geometry for o in chosen], proposed=app.review.is_on)
+        if app.review.is_on and chosen:
+            app.review.go(chosen[0].id)
 
-    def go_to(self, obj: LabelledObject) -> None:
+    def filtered(self) -> None:
+        """The list shows other objects; the proposed ones are reviewed."""
+        self._app.review.filtered()
+
+    def go_to(self, obj: LabelledObject | ProposedObject) -> None:
         """Show an object on the map."""
-        self._app.view.fly_to(obj.geometry)
+        if not self._app.review.is_on:
+            self._app.view.fly_to(obj.geometry)
 
     def change_class(self, name: str) -> None:
         """Give the selected objects another class."""
@@ -171,9 +181,14 @@ class ObjectEditing:
 
     def _chosen(self) -> list[LabelledObject]:
         """The selected objects; where there are none, that is said."""
+        if self._app.review.is_on:
+            self._app.messages.show("That is done with accepted objects: confirm it first.", "warning")
+            return []
         chosen = self._app.objects.selected_objects()
         if not chosen:
-            self._app.messages.show("Select an object first: click it in the list (tab Objects, key I).", "warning")
+            self._app.messages.show(
+                "Select an object first: in the list (tab Objects), or with Ctrl+click on the map.", "warning"
+            )
         return chosen
 
     def _chosen_one(self) -> LabelledObject | None:

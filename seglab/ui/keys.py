@@ -28,6 +28,8 @@ class Command:
     """Whether holding the key down does it again and again."""
 
 
+REVIEW = "Review: A confirms, R dismisses, N skips"
+
 COMMANDS: tuple[Command, ...] = (
     Command("tool:plus", ("p",), "Plus: click what belongs to it", "Tools"),
     Command("tool:minus", ("m",), "Minus: click what does not belong to it", "Tools"),
@@ -37,13 +39,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("tool:eraser", ("e",), "Eraser: paint away from the mask", "Tools"),
     Command("tool:polygon", ("g",), "Polygon: click its corners", "Tools"),
     Command("tool:lasso", ("l",), "Lasso: draw around it freehand", "Tools"),
+    Command("tool:select", ("x",), "Select: click an accepted object", "Tools"),
     Command("tool:cut", ("v",), "Cut: a line through the selected object", "Tools"),
     Command("tool:keep_out", ("k",), "Keep out: an area never trained on", "Tools"),
     Command("smaller", ("-",), "Brush and eraser: smaller", "Tools", repeats=True),
     Command("larger", ("+", "="), "Brush and eraser: larger", "Tools", repeats=True),
     Command("accept", ("a", "Enter"), "Accept the mask", "The mask"),
-    Command("reject", ("r", "Escape"), "Reject it; else deselect", "The mask"),
+    Command("reject", ("r",), "Reject it; else deselect", "The mask"),
+    Command("escape", ("Escape",), "Close, reject or deselect", "The mask"),
     Command("candidate", ("n",), "Next of the candidate masks", "The mask"),
+    Command("preview", ("d",), "Preview under the pointer: on, off", "The mask"),
     Command("undo", ("z", "Ctrl+z"), "Undo", "The mask", repeats=True),
     Command("redo", ("y", "Ctrl+Shift+z", "Ctrl+y"), "Redo", "The mask", repeats=True),
     *(
@@ -56,6 +61,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
     Command("split", ("o",), "Split into parts, or cut", "Classes and objects"),
     Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
+    Command("review", ("q",), "Review what is proposed, or end it", REVIEW),
+    Command("review:back", ("Shift+n",), "Back to the one before", REVIEW, repeats=True),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),
     Command("suggest", ("s",), "Suggest, or next suggestion", "The map and the model"),
     Command("suggestion:previous", ("[",), "Previous suggestion", "The map and the model", repeats=True),
@@ -75,6 +82,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Drag", "move the map (plus and minus tool)"),
     ("Middle button, arrow keys", "move the map while drawing"),
     ("Wheel", "zoom"),
+    ("Ctrl + click", "select an object, or one more, with any tool"),
     ("Click in the list", "go to an object; with Ctrl or Shift, select several"),
 )
 """What the mouse does: the gesture, and words for it."""

@@ -1,14 +1,14 @@
-"""The accepted objects on the map: some layers of many objects each, of which a change sends one."""
+"""Accepted and proposed objects on the map: some layers of many objects each, of which a change sends one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import ipyleaflet
 import shapely
+from shapely.geometry.base import BaseGeometry
 
-from seglab.app.labelled import LabelledObject
 from seglab.core.overlay import MapFrame
 
 BATCH = 200
@@ -20,6 +20,9 @@ SMOOTH = 0.75
 LINES = ("solid", "dashed", "dotted")
 """Outlines of the classes in turn, so that colour alone does not tell them apart; names of CSS border styles."""
 
+PROPOSED_DASHES = "12 4 2 4"
+"""Of the outlines of proposed objects, whatever their class."""
+
 _DASHES = {"solid": None, "dashed": "9 5", "dotted": "2 4"}
 
 
@@ -28,17 +31,37 @@ def line_style(index: int) -> str:
     return LINES[index % len(LINES)]
 
 
+class Outlined(Protocol):
+    """What has an outline: an accepted or a proposed object."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def class_name(self) -> str:
+        """Its class."""
+
+    @property
+    def geometry(self) -> BaseGeometry:
+        """Its outline, scene pixels."""
+
+
 class LabelLayer:
-    """Outlines of accepted objects.
+    """Outlines of objects.
 
     Args:
         frame: how the scene lies on the map.
         pane: of the map, to draw them in.
         add: puts a layer on the map.
+        proposed: draw them as not accepted yet: hollow, with a broken line.
     """
 
-    def __init__(self, frame: MapFrame, pane: str, add: Callable[[ipyleaflet.Layer], None]) -> None:
+    def __init__(
+        self, frame: MapFrame, pane: str, add: Callable[[ipyleaflet.Layer], None], proposed: bool = False
+    ) -> None:
         self._frame, self._pane, self._add = frame, pane, add
+        self._style = _proposed_style if proposed else _style
         self.layers: list[ipyleaflet.GeoJSON] = []
         """What the map shows."""
         self._batch_of: dict[int, int] = {}
@@ -50,7 +73,7 @@ class LabelLayer:
         """Everything that is drawn, as GeoJSON."""
         return [feature for layer in self.layers for feature in layer.data["features"]]
 
-    def show(self, objects: Sequence[LabelledObject], classes: Mapping[str, str]) -> None:
+    def show(self, objects: Sequence[Outlined], classes: Mapping[str, str]) -> None:
         """Draw objects.
 
         Args:
@@ -58,7 +81,7 @@ class LabelLayer:
             classes: colour '#rrggbb' by name, in order.
         """
         self._measure(objects)
-        styles = {name: _style(index, colour, self._pane) for index, (name, colour) in enumerate(classes.items())}
+        styles = {name: self._style(index, colour, self._pane) for index, (name, colour) in enumerate(classes.items())}
         batches: list[list[dict[str, Any]]] = [[] for _ in self._counts]
         for obj in objects:
             properties = {"id": obj.id, "class": obj.class_name, "style": styles[obj.class_name]}
@@ -67,7 +90,7 @@ class LabelLayer:
         for index, features in enumerate(batches):
             data = {"type": "FeatureCollection", "features": features}
             if index == len(self.layers):
-                self.layers.append(ipyleaflet.GeoJSON(data=data, pane=self._pane, name="labels"))
+                self.layers.append(ipyleaflet.GeoJSON(data=data, pane=self._pane, name=self._pane))
                 self._add(self.layers[index])
             elif self.layers[index].data != data:
                 self.layers[index].data = data
@@ -82,7 +105,7 @@ class LabelLayer:
             self._batch_of[number] = len(self._counts) - 1
         return self._batch_of[number]
 
-    def _measure(self, objects: Sequence[LabelledObject]) -> None:
+    def _measure(self, objects: Sequence[Outlined]) -> None:
         """Find the outlines that are new, or have changed: a later object may have taken some ground."""
         keys = shapely.to_wkb([obj.geometry for obj in objects])
         known = self._shapes
@@ -105,3 +128,7 @@ def _style(index: int, colour: str, pane: str) -> dict[str, Any]:
         "fillOpacity": 0.22,
         "dashArray": _DASHES[line_style(index)],
     }
+
+
+def _proposed_style(index: int, colour: str, pane: str) -> dict[str, Any]:
+    return _style(index, colour, pane) | {"fill": False, "dashArray": PROPOSED_DASHES}

@@ -16,6 +16,7 @@ from seglab.ui.commands import commands
 from seglab.ui.connection import Connection
 from seglab.ui.editing import ClassEditing, ObjectEditing
 from seglab.ui.help_panel import HelpPanel
+from seglab.ui.hover import HoverPreview
 from seglab.ui.imagery import Imagery
 from seglab.ui.job_bar import JobBar, MessageBar
 from seglab.ui.labelling import Labelling
@@ -24,6 +25,9 @@ from seglab.ui.map_view import MapView
 from seglab.ui.objects_panel import ObjectsPanel
 from seglab.ui.page import STATIC, Keyboard, Page, Strokes
 from seglab.ui.panels import ExportPanel, MapPanel, ModelPanel, SideTabs, SuggestPanel
+from seglab.ui.review_panel import ReviewPanel
+from seglab.ui.reviewing import Review
+from seglab.ui.selecting import Selecting
 from seglab.ui.toolbar import Toolbar
 
 WELCOME = "Choose a class, then click an object. ? shows the keys."
@@ -47,6 +51,9 @@ class Labeler(widgets.VBox):
         self.class_editing = ClassEditing(self)
         self.object_editing = ObjectEditing(self)
         self.work = LongWork(self)
+        self.review = Review(self)
+        self.selecting = Selecting(self)
+        self.hover = HoverPreview(self)
         self.imagery = Imagery(self)
         self.connection = Connection(self)
         self._make_map()
@@ -60,6 +67,7 @@ class Labeler(widgets.VBox):
     def _make_map(self) -> None:
         do = self.labelling
         self.view = MapView(self.frame, do.point, do.drag, self._view_changed, self._pointed)
+        self.view.on_hover = self.hover.move
         self.page = Page()
         self.keyboard = Keyboard(self.command)
         self.strokes = Strokes(self.view.map.model_id, do.stroke)
@@ -74,6 +82,7 @@ class Labeler(widgets.VBox):
             on_home=self.view.fly_home,
             on_help=self.help.toggle,
             on_size=lambda size: setattr(self.strokes, "size", size),
+            on_preview=self.hover.switch,
         )
 
     def _make_panels(self) -> None:
@@ -85,7 +94,8 @@ class Labeler(widgets.VBox):
         self.maps = MapPanel(on_predict=work.predict, on_look=self.imagery.look)
         self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
         self.export = ExportPanel(on_export=work.export)
-        self.objects = ObjectsPanel(self.object_editing, self.session.grid.pixel_size_m)
+        self.review_panel = ReviewPanel(self.review)
+        self.objects = ObjectsPanel(self.object_editing, self.session.grid.pixel_size_m, self.review_panel)
         teach = widgets.VBox([self.model, self.maps, self.suggest, self.export])
         self.tabs = SideTabs({"Model": teach, "Objects": self.objects})
 
@@ -157,6 +167,9 @@ class Labeler(widgets.VBox):
                 self._refresh_labels()
                 self.refresh_model()
                 self.refresh_prediction_state()
+            elif what == "proposals":
+                self.refresh_objects()
+                self._refresh_buttons()
             elif what == "areas":
                 self.view.show_areas(session.kept_out)
                 self._refresh_buttons()
@@ -181,6 +194,7 @@ class Labeler(widgets.VBox):
         else:
             self.figures.add_class("seglab-hidden")
         self.view.show_mask(overlay)
+        self.hover.clear()
         self.view.show_prompts(session.prompts)
         self._refresh_buttons()
 
@@ -201,7 +215,8 @@ class Labeler(widgets.VBox):
         objects, classes = self.session.objects, self.session.classes
         drawn = [o for o in objects if o.class_name not in self.classes.hidden]
         self.view.show_labels(drawn, classes)
-        self.objects.show(objects, list(classes))
+        self.objects.show(objects, list(classes), self.review.shown(), len(self.session.proposals))
+        self.review.refresh()
         self.object_editing.selection_changed()  # its outline may have changed
         self.tabs.tabs["Objects"].description = f"Objects ({len(objects)})"
 

@@ -13,6 +13,9 @@ from seglab.ui.page import Stroke
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
+POINTS = ("plus", "minus")
+"""Tools that click points."""
+
 
 class Labelling:
     """What a person does about the object that is being drawn.
@@ -32,9 +35,14 @@ class Labelling:
         app.view.tool = app.page.tool = app.strokes.tool = tool
 
     def point(self, lat: float, lon: float, positive: bool | None) -> None:
-        """A click on the map; None: the tool and the keys held tell its sign."""
+        """A click on the map; None: the tool and the keys held tell its sign, and whether it selects."""
         app = self._app
+        if app.toolbar.tool == "select" or app.page.picking:
+            app.selecting.pick(lat, lon, app.page.picking)
+            return
         if positive is None:
+            if app.toolbar.tool not in POINTS:
+                return
             positive = app.toolbar.tool == "plus" and not app.page.minus
         with app.messages:
             x, y = app.frame.to_crs(lat, lon)
@@ -48,6 +56,8 @@ class Labelling:
     def drag(self, first: tuple[float, float], second: tuple[float, float]) -> None:
         """A rectangle was dragged on the map."""
         app = self._app
+        if app.page.picking:
+            return
         with app.messages:
             (x0, y0), (x1, y1) = app.frame.to_crs(*first), app.frame.to_crs(*second)
             if app.toolbar.tool == "keep_out":

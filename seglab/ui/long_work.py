@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
 from seglab.app.session import Suggestion
+from seglab.ui.keys import keys_of
 
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
@@ -26,11 +27,11 @@ class LongWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         self.running: set[str] = set()
-        """Kinds of jobs that run: "retrain", "predict", "suggest"."""
+        """Kinds of jobs that run: "retrain", "predict", "suggest", "propose"."""
         self.suggestions: list[Suggestion] = []
         self._current: int | None = None
 
-    def _follow(self, kind: str, job: jobs.Job[Any], on_done: Callable[[Any], None]) -> None:
+    def follow(self, kind: str, job: jobs.Job[Any], on_done: Callable[[Any], None]) -> None:
         """Show a job; its button rests until it has ended."""
         app = self._app
 
@@ -52,7 +53,7 @@ class LongWork:
         """Start a round."""
         app = self._app
         with app.messages:
-            self._follow("retrain", app.session.retrain(), self._trained)
+            self.follow("retrain", app.session.retrain(), self._trained)
             app.messages.show("Training on what you have accepted; you can go on labelling meanwhile.")
 
     def _trained(self, round_: Any) -> None:
@@ -81,11 +82,15 @@ class LongWork:
         """Map the scene."""
         app = self._app
         with app.messages:
-            self._follow("predict", app.session.predict(), self._mapped)
+            self.follow("predict", app.session.predict(), self._mapped)
             app.messages.show("Mapping the scene; you can go on labelling meanwhile.")
 
     def _mapped(self, prediction: Any) -> None:
-        self._app.messages.show(f"The class map is in {_near(prediction.path)!r}, its confidence beside it.", "done")
+        self._app.messages.show(
+            f"The class map is in {_near(prediction.path)!r}, its confidence beside it. "
+            f"{keys_of('review')} reviews its regions.",
+            "done",
+        )
 
     def export(self, name: str) -> None:
         """Write the labels to a file."""
@@ -102,7 +107,7 @@ class LongWork:
         session = self._app.session
         with self._app.messages:
             job = jobs.start(lambda reporter: session.suggest(SUGGESTIONS, reporter), title="suggest", unit="windows")
-            self._follow("suggest", job, self._suggested)
+            self.follow("suggest", job, self._suggested)
 
     def suggest_or_step(self) -> None:
         """Go to the next suggestion; ask for new ones after the last, or where there are none yet."""

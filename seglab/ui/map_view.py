@@ -12,10 +12,9 @@ import ipywidgets as widgets
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.labelled import LabelledObject
 from seglab.core.overlay import LatLonBounds, MapFrame, Overlay
 from seglab.core.prompts import Prompts
-from seglab.ui.label_layer import LabelLayer
+from seglab.ui.label_layer import PROPOSED_DASHES, LabelLayer, Outlined
 
 HEIGHT = 560
 """Height of the map, CSS pixels."""
@@ -23,14 +22,17 @@ HEIGHT = 560
 WIDTH = 700
 """Width that the map has at least on a common screen, CSS pixels; only the first view depends on it."""
 
+LEAST_SHARE, LARGEST_SHARE = 0.08, 0.6
+"""Share of the view that an object fills, at least and at most, so that it is seen well without another zoom."""
+
+SURROUNDINGS = 1.5
+"""How much of the ground around an object is shown when it is looked at, in sizes of the object on each side."""
+
 LARGEST_PIXEL = 32
 """CSS pixels that a scene pixel may fill at the deepest zoom."""
 
 PLACE_SECONDS = 0.08
 """Time between two updates of the coordinates under the pointer."""
-
-POINTS = ("plus", "minus")
-"""Tools that click points; the strokes of the others never reach the map."""
 
 DRAGGED = ("box", "keep_out")
 """Tools that drag a rectangle; the map stands still meanwhile."""
@@ -47,8 +49,10 @@ _EMPTY = {"type": "FeatureCollection", "features": []}
 _PANES = {
     "prediction": {"zIndex": 405, "pointerEvents": "none"},
     "labels": {"zIndex": 410, "pointerEvents": "none"},
+    "proposed": {"zIndex": 415, "pointerEvents": "none"},
     "suggestions": {"zIndex": 420, "pointerEvents": "none"},
     "selected": {"zIndex": 425, "pointerEvents": "none"},
+    "preview": {"zIndex": 428, "pointerEvents": "none"},
     "mask": {"zIndex": 430, "pointerEvents": "none"},
 }
 _DEGREES_PER_PIXEL = 360 / 256
@@ -60,10 +64,13 @@ class MapView:
 
     Args:
         frame: how the scene lies on the map.
-        on_point: called with (latitude, longitude, positive or None); None leaves the sign to the tool.
+        on_point: called with (latitude, longitude, positive or None) of a click; None leaves its sign to the tool.
         on_drag: called with two corners, each (latitude, longitude).
         on_view: called after the view has changed.
         on_pointer: called with (x, y) under the pointer in the frame's CRS, some times a second.
+
+    Attributes:
+        on_hover: called with (latitude, longitude) where the pointer moves, and with None when it leaves, or presses.
     """
 
     def __init__(
@@ -76,10 +83,12 @@ class MapView:
     ) -> None:
         self.frame = frame
         self._on_point, self._on_drag, self._on_view, self._on_pointer = on_point, on_drag, on_view, on_pointer
+        self.on_hover: Callable[[tuple[float, float] | None], None] = lambda place: None
         self._tool = "plus"
         self._corner: tuple[float, float] | None = None
         self._areas: tuple[BaseGeometry, ...] = ()
         self._place_time = 0.0
+        self._pressed = False
         self.map = self._make_map()
         self.imagery: ipyleaflet.Layer | None = None
         self.prediction: ipyleaflet.Layer | None = None
@@ -88,13 +97,15 @@ class MapView:
             False: ipyleaflet.DivIcon(html=_MINUS, icon_size=[18, 18], icon_anchor=[9, 9]),
         }
         self.labels = LabelLayer(frame, "labels", self.map.add)
+        self.proposed = LabelLayer(frame, "proposed", self.map.add, proposed=True)
+        self.preview = ipyleaflet.GeoJSON(data=_EMPTY, pane="preview", name="preview")
         self.areas = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="areas kept out of training")
         self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
         self.selected = ipyleaflet.GeoJSON(data=_EMPTY, pane="selected", name="selected objects")
         self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
         self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
         self.points = ipyleaflet.LayerGroup(layers=(), name="points")
-        for layer in (self.areas, self.suggestions, self.selected, self.prompt_box, self.points):
+        for layer in (self.areas, self.suggestions, self.selected, self.preview, self.prompt_box, self.points):
             self.map.add(layer)
         self._place = widgets.HTML()
         self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
@@ -132,18 +143,29 @@ class MapView:
         """What the person sees; None before the page has drawn the map."""
         return tuple(self.map.bounds) or None  # type: ignore[return-value]
 
-    def fly_to(self, geometry: BaseGeometry) -> None:
-        """Show a geometry of scene pixels, with some of its surroundings."""
+    def fly_to(self, geometry: BaseGeometry, around: float = 0.3) -> None:
+        """Show a geometry of scene pixels, with some of its surroundings: a share of its size on each side."""
         left, top, right, bottom = geometry.bounds
-        margin = 0.3 * max(right - left, bottom - top)
-        corners = box(left - margin, top - margin, right + margin, bottom + margin).exterior.coords
-        places = [self.frame.to_map(col, row) for col, row in corners]
-        south, north = min(lat for lat, _ in places), max(lat for lat, _ in places)
-        west, east = min(lon for _, lon in places), max(lon for _, lon in places)
-        center, zoom = self._fit(((south, west), (north, east)))
+        margin = around * max(right - left, bottom - top)
+        center, zoom = self._fit(self._around(box(left - margin, top - margin, right + margin, bottom + margin)))
         with self.map.hold_sync():
             self.map.center = center
             self.map.zoom = min(zoom, self.map.max_zoom)
+
+    def look_at(self, geometry: BaseGeometry) -> None:
+        """Show a geometry of scene pixels without changing the zoom, where it can be seen well like this."""
+        left, top, right, bottom = geometry.bounds
+        shown = 0.0 if self.view is None else max(right - left, bottom - top) / self.frame.view_pixels(self.view)
+        if not LEAST_SHARE <= shown <= LARGEST_SHARE:
+            self.fly_to(geometry, SURROUNDINGS)
+            return
+        self.map.center = self._fit(self._around(box(left, top, right, bottom)))[0]
+
+    def _around(self, rectangle: BaseGeometry) -> LatLonBounds:
+        """What of the map a rectangle of scene pixels fills."""
+        places = [self.frame.to_map(col, row) for col, row in rectangle.exterior.coords]
+        lats, lons = [lat for lat, _ in places], [lon for _, lon in places]
+        return (min(lats), min(lons)), (max(lats), max(lons))
 
     def fly_home(self) -> None:
         """Show the whole scene."""
@@ -234,14 +256,30 @@ class MapView:
     def _is_marker(self, marker: ipyleaflet.Marker, wanted: tuple[tuple[float, float], bool]) -> bool:
         return tuple(marker.location) == tuple(wanted[0]) and marker.icon is self._icons[wanted[1]]
 
-    def show_labels(self, objects: Sequence[LabelledObject], classes: Mapping[str, str]) -> None:
+    def show_labels(self, objects: Sequence[Outlined], classes: Mapping[str, str]) -> None:
         """Draw the accepted objects."""
         self.labels.show(objects, classes)
 
-    def show_selected(self, geometries: Sequence[BaseGeometry]) -> None:
-        """Outline the selected objects: a light line on a dark one, seen on any ground."""
+    def show_proposed(self, objects: Sequence[Outlined], classes: Mapping[str, str]) -> None:
+        """Draw the proposed objects."""
+        self.proposed.show(objects, classes)
+
+    def show_preview(self, geometry: BaseGeometry | None, colour: str) -> None:
+        """Draw what a click would give: a faint outline of short dashes; None takes it away."""
+        if geometry is None or geometry.is_empty:
+            self._set(self.preview, [])
+            return
+        line = {"color": "#ffffff", "weight": 1.5, "dashArray": "3 4", "fillColor": colour, "fillOpacity": 0.15}
+        shadow = {"color": "#222222", "weight": 3, "opacity": 0.45, "fill": False}
+        shape = self.frame.geojson(geometry)
+        parts = [{"type": "Feature", "properties": {"style": style}, "geometry": shape} for style in (shadow, line)]
+        self._set(self.preview, parts)
+
+    def show_selected(self, geometries: Sequence[BaseGeometry], proposed: bool = False) -> None:
+        """Outline the selected objects: a light line on a dark one, seen on any ground; broken for proposed ones."""
         shadow = {"color": "#222222", "weight": 7, "fill": False, "opacity": 0.85}
         style = {"color": "#ffffff", "weight": 3, "fill": False, "opacity": 1}
+        style |= {"dashArray": PROPOSED_DASHES} if proposed else {}
         shapes = [self.frame.geojson(geometry) for geometry in geometries]
         self._set(
             self.selected,
@@ -305,14 +343,19 @@ class MapView:
         lat, lon = event["coordinates"]
         if kind == "mousemove":
             self._show_place(lat, lon)
+            if not self._pressed:
+                self.on_hover((lat, lon))
         elif kind == "mouseout":
             self._place.value = ""
         elif kind == "contextmenu":
             self._on_point(lat, lon, False)
+        elif kind == "click":
+            self._on_point(lat, lon, None)
         elif self._tool in DRAGGED:
             self._drag(kind, lat, lon)
-        elif kind == "click" and self._tool in POINTS:
-            self._on_point(lat, lon, None)
+        if kind in ("mousedown", "mouseup", "mouseout", "click", "contextmenu"):
+            self._pressed = kind == "mousedown"
+            self.on_hover(None)
 
     def _drag(self, kind: str | None, lat: float, lon: float) -> None:
         if kind == "mousedown":

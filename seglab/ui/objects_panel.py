@@ -1,4 +1,4 @@
-"""The list of accepted objects, and what can be done with the selected ones."""
+"""The list of accepted or proposed objects, and what can be done with the selected ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import traitlets
 
 from seglab.app.labelled import LabelledObject
+from seglab.app.proposed import ProposedObject
 from seglab.ui.keys import tip
 from seglab.ui.page import STATIC
 from seglab.ui.panels import faint, row
@@ -19,8 +20,9 @@ PAGE = 80
 """Rows that the page holds at a time."""
 
 ALL_CLASSES = "All classes"
-STATES = ("All", "Unsure", "With note")
-"""Review states to filter by."""
+PROPOSED = "Proposed"
+STATES = ("All", PROPOSED, "Unsure", "With note")
+"""Review states to filter by: accepted objects but for PROPOSED."""
 
 
 class ObjectHandlers(Protocol):
@@ -29,7 +31,10 @@ class ObjectHandlers(Protocol):
     def selection_changed(self) -> None:
         """Other objects are selected."""
 
-    def go_to(self, obj: LabelledObject) -> None:
+    def filtered(self) -> None:
+        """Other objects are shown."""
+
+    def go_to(self, obj: LabelledObject | ProposedObject) -> None:
         """Show one on the map."""
 
     def change_class(self, name: str) -> None:
@@ -70,7 +75,10 @@ class ObjectList(anywidget.AnyWidget):
     first = traitlets.Int(0).tag(sync=True)
     """Place of the first of `rows`."""
     rows = traitlets.List().tag(sync=True)
-    """[id, place of the class, class, area, predicted IoU, round, author, unsure, note] of each row."""
+    """[id, place of the class, class, area, predicted IoU or score, round, author or origin, unsure, note] of each
+    row."""
+    proposed = traitlets.Bool(False).tag(sync=True)
+    """Whether the rows are of proposed objects."""
     wanted = traitlets.Int(0).tag(sync=True)
     """The first row that the page wants."""
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -96,17 +104,19 @@ class ObjectList(anywidget.AnyWidget):
 
 
 class ObjectsPanel(widgets.VBox):
-    """Accepted objects, newest first, with filters and actions.
+    """Accepted objects, newest first, or proposed ones, with filters and actions.
 
     Args:
         handlers: what the buttons call.
         pixel_m: side of a scene pixel, metres; None: areas are in pixels.
+        review: stands below the list in place of the actions while it shows the proposed objects.
     """
 
-    def __init__(self, handlers: ObjectHandlers, pixel_m: float | None) -> None:
-        self._handlers, self._pixel_m = handlers, pixel_m
+    def __init__(self, handlers: ObjectHandlers, pixel_m: float | None, review: widgets.Widget) -> None:
+        self._handlers, self._pixel_m, self._review = handlers, pixel_m, review
         self._objects: tuple[LabelledObject, ...] = ()
-        self._shown: list[LabelledObject] = []
+        self._proposed: tuple[ProposedObject, ...] = ()
+        self._shown: list[LabelledObject] | list[ProposedObject] = []
         self._classes: list[str] = []
         self._following = False  # the widgets follow the objects; nobody has touched them
         self.selected: tuple[int, ...] = ()
@@ -118,9 +128,10 @@ class ObjectsPanel(widgets.VBox):
         self.count = widgets.HTML()
         self._make_actions()
         for box in (self.by_class, self.by_state):
-            box.observe(lambda _: self._filter(), names=["value"])
+            box.observe(lambda _: self._filter_chosen(), names=["value"])
         filters = row(self.by_class, self.by_state)
-        super().__init__([filters, self.list, self.count, self._actions])
+        super().__init__([filters, self.list, self.count, self._actions, review])
+        self._show_actions()
         self.add_class("seglab-section")
         self.add_class("seglab-objects-panel")
 
@@ -148,16 +159,33 @@ class ObjectsPanel(widgets.VBox):
 
     # -- what it shows
 
-    def show(self, objects: Sequence[LabelledObject], classes: Sequence[str]) -> None:
+    @property
+    def is_review(self) -> bool:
+        """Whether the proposed objects are shown."""
+        return self.by_state.value == PROPOSED
+
+    def show(
+        self,
+        objects: Sequence[LabelledObject],
+        classes: Sequence[str],
+        proposed: Sequence[ProposedObject] = (),
+        waiting: int = 0,
+    ) -> None:
         """Show the objects.
 
         Args:
             objects: oldest first.
             classes: names, in order.
+            proposed: proposed objects in the order of the review; used while they are shown.
+            waiting: how many proposed objects there are in all.
         """
-        self._objects = tuple(objects)
+        self._objects, self._proposed = tuple(objects), tuple(proposed)
         self._classes = list(classes)
         self._following = True
+        states = [(f"{state} ({waiting})" if state == PROPOSED and waiting else state, state) for state in STATES]
+        if list(self.by_state.options) != states:
+            before, self.by_state.options = self.by_state.value, states
+            self.by_state.value = before
         for box, options in ((self.by_class, [ALL_CLASSES, *classes]), (self.class_of, list(classes))):
             if list(box.options) != options:
                 before = box.value
@@ -166,17 +194,25 @@ class ObjectsPanel(widgets.VBox):
         self._following = False
         self._filter()
 
+    def _filter_chosen(self) -> None:
+        if not self._following:
+            self._filter()
+            self._show_actions()
+            self._handlers.filtered()
+
+    def _show_actions(self) -> None:
+        for part, is_shown in ((self._actions, not self.is_review), (self._review, self.is_review)):
+            if is_shown:
+                part.remove_class("seglab-hidden")
+            else:
+                part.add_class("seglab-hidden")
+
     def _filter(self) -> None:
-        if self._following:
-            return
         wanted, state = self.by_class.value, self.by_state.value
-        self._shown = [
-            o
-            for o in reversed(self._objects)
-            if wanted in (ALL_CLASSES, o.class_name)
-            and (state == "All" or (o.unsure if state == "Unsure" else bool(o.note)))
-        ]
-        there = {o.id for o in self._objects}
+        self._shown = [p for p in self._proposed if wanted in (ALL_CLASSES, p.class_name)]
+        if not self.is_review:
+            self._shown = self._accepted(wanted, state)
+        there = {o.id for o in (self._proposed if self.is_review else self._objects)}
         kept = tuple(i for i in self.selected if i in there)
         self._send_page(self.list.first)
         self.count.value = faint(self._count_text())
@@ -185,8 +221,19 @@ class ObjectsPanel(widgets.VBox):
         else:
             self._follow_selection()
 
+    def _accepted(self, wanted: str, state: str) -> list[LabelledObject]:
+        return [
+            o
+            for o in reversed(self._objects)
+            if wanted in (ALL_CLASSES, o.class_name)
+            and (state == "All" or (o.unsure if state == "Unsure" else bool(o.note)))
+        ]
+
     def _count_text(self) -> str:
         count, shown = len(self._objects), len(self._shown)
+        if self.is_review:
+            text = f"{shown} proposed"
+            return f"{text}, {len(self.selected)} selected" if len(self.selected) > 1 else text
         text = f"{count} object{'' if count == 1 else 's'}" if shown == count else f"{shown} of {count} objects"
         return f"{text}, {len(self.selected)} selected" if len(self.selected) > 1 else text
 
@@ -196,11 +243,15 @@ class ObjectsPanel(widgets.VBox):
             self.list.total = len(self._shown)
             self.list.first = first
             self.list.rows = [self._row_of(o) for o in self._shown[first : first + PAGE]]
-            self.list.empty = "No such objects." if self._objects else "Nothing is accepted yet."
+            self.list.proposed = self.is_review
+            nothing = "Nothing is accepted yet." if not self._objects else "No such objects."
+            self.list.empty = "Nothing waits for an answer." if self.is_review else nothing
 
-    def _row_of(self, obj: LabelledObject) -> list[Any]:
+    def _row_of(self, obj: LabelledObject | ProposedObject) -> list[Any]:
         place = self._classes.index(obj.class_name)
         area = area_text(obj.geometry.area, self._pixel_m)
+        if isinstance(obj, ProposedObject):
+            return [obj.id, place, obj.class_name, area, f"{obj.score:.2f}", obj.round, obj.origin, False, ""]
         return [obj.id, place, obj.class_name, area, f"{obj.iou:.2f}", obj.round, obj.author, obj.unsure, obj.note]
 
     # -- the selection
@@ -215,14 +266,38 @@ class ObjectsPanel(widgets.VBox):
         self.select((picked,))
         self._handlers.go_to(self.selected_objects()[0])
 
-    def selected_objects(self) -> list[LabelledObject]:
-        """The selected objects, the one picked last first."""
-        by_id = {o.id: o for o in self._objects if o.id in self.selected}
-        return [by_id[i] for i in self.selected]
+    def pick_on_map(self, number: int, add: bool) -> None:
+        """Select an object and bring it into view in the list, past the filters; the map stays where it is.
+
+        Args:
+            number: of the object.
+            add: to what is selected; one that is selected already is let go.
+        """
+        if not any(o.id == number for o in self._shown):
+            self.by_class.value = ALL_CLASSES
+            self.by_state.value = PROPOSED if self.is_review else "All"
+        if add and number in self.selected:
+            self.select(tuple(i for i in self.selected if i != number))
+        else:
+            self.select((number, *self.selected) if add else (number,))
+        self.show_row(number)
+
+    def show_row(self, number: int) -> None:
+        """Scroll to an object, if it is in the list."""
+        place = next((i for i, o in enumerate(self._shown) if o.id == number), None)
+        if place is not None:
+            if not self.list.first <= place < self.list.first + PAGE:
+                self._send_page(place - PAGE // 2)
+            self.list.show_row(place)
+
+    def selected_objects(self) -> list[Any]:
+        """The selected objects, accepted or proposed ones, the one picked last first."""
+        by_id = {o.id: o for o in (self._proposed if self.is_review else self._objects) if o.id in self.selected}
+        return [by_id[i] for i in self.selected if i in by_id]
 
     def _follow_selection(self) -> None:
         self.list.selected = list(self.selected)
-        objects = self.selected_objects()
+        objects = [] if self.is_review else self.selected_objects()
         self._following = True
         names = {o.class_name for o in objects}
         self.class_of.value = names.pop() if len(names) == 1 else None

@@ -24,7 +24,8 @@ SIZES = (4, 8, 12, 16, 24, 32, 48, 64, 96)
 
 
 class Page(anywidget.AnyWidget):
-    """An invisible part of the labeler that keeps JupyterLab's menu away from the map and draws the box."""
+    """An invisible part of the labeler: it keeps JupyterLab's menu away from the map, draws the box, and lets only some
+    of the pointer's moves through to Leaflet."""
 
     _esm = STATIC / "page.js"
 
@@ -32,6 +33,8 @@ class Page(anywidget.AnyWidget):
     """The tool in hand; the page draws the box of "box" and "keep_out" while it is dragged."""
     minus = traitlets.Bool(False).tag(sync=True)
     """Whether Alt or Shift was held at the latest press of the mouse button."""
+    picking = traitlets.Bool(False).tag(sync=True)
+    """Whether Ctrl (or Cmd) was: the click selects, whatever the tool."""
 
 
 class Keyboard(anywidget.AnyWidget):

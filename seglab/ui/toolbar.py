@@ -18,6 +18,7 @@ TOOLS = {
     "eraser": ("Eraser", "eraser", "Paint away from the mask"),
     "polygon": ("Polygon", "map-o", "Click corners; double click or Enter ends it. With Alt, it is taken away"),
     "lasso": ("Lasso", "circle-o-notch", "Draw around the object freehand; with Alt, it is taken away"),
+    "select": ("Select", "mouse-pointer", "Click an accepted object to select it; or Ctrl+click, with any tool"),
     "cut": ("Cut", "scissors", "Draw a line through the selected object: it falls into two"),
     "keep_out": ("Keep out", "ban", "Drag an area that rounds never train on; they are judged on the objects in it"),
 }
@@ -52,6 +53,7 @@ class Toolbar(widgets.HBox):
         on_home: show the whole scene.
         on_help: show or hide the help.
         on_size: called with the diameter of brush and eraser, screen pixels.
+        on_preview: called with whether a preview under the pointer is wanted.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Toolbar(widgets.HBox):
         on_home: Callable[[], None],
         on_help: Callable[[], None],
         on_size: Callable[[int], None],
+        on_preview: Callable[[bool], None],
     ) -> None:
         self.tools = {
             name: widgets.ToggleButton(
@@ -84,13 +87,17 @@ class Toolbar(widgets.HBox):
         self.next = button("Next mask", "refresh", others, on_next)
         self.undo = button("Undo", "undo", tip("Take back the last click, else the last saved action", "undo"), on_undo)
         self.redo = button("Redo", "repeat", tip("Bring back what was undone", "redo"), on_redo)
+        self.preview = widgets.ToggleButton(
+            value=True, icon="eye", tooltip=tip("Preview under the pointer what a click would give", "preview")
+        )
+        self.preview.observe(lambda change: on_preview(change["new"]), names=["value"])
         home = button("", "arrows-alt", tip("Show the whole scene", "home"), on_home)
         self.help = button("", "question", tip("Keys and mouse", "help"), on_help)
         groups = (
             tuple(self.tools.values()),
             (self.accept, self.reject, self.next),
             (self.undo, self.redo),
-            (home, self.help),
+            (self.preview, home, self.help),
             (self.size,),
         )
         boxes = [widgets.HBox(group) for group in groups]
@@ -113,6 +120,10 @@ class Toolbar(widgets.HBox):
         """Take the next larger (1) or smaller (-1) size."""
         at = SIZES.index(self.size.value) + step
         self.size.value = SIZES[min(max(at, 0), len(SIZES) - 1)]
+
+    def toggle_preview(self) -> None:
+        """Switch the preview under the pointer on or off."""
+        self.preview.value = not self.preview.value
 
     @property
     def tool(self) -> str:

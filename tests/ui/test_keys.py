@@ -29,7 +29,7 @@ def test_every_command_is_reachable_and_every_tool_has_one(labeler):
 def test_the_keys_that_were_promised():
     found = keys.keyboard_map()
     wanted = {"p": "tool:plus", "m": "tool:minus", "b": "tool:box", "a": "accept", "Enter": "accept", "r": "reject"}
-    wanted |= {"Escape": "reject", "n": "candidate", "z": "undo", "y": "redo", "Ctrl+z": "undo", "Ctrl+Shift+z": "redo"}
+    wanted |= {"Escape": "escape", "n": "candidate", "z": "undo", "y": "redo", "Ctrl+z": "undo", "Ctrl+Shift+z": "redo"}
     wanted |= {"s": "suggest", "[": "suggestion:previous", "]": "suggestion:next", "h": "home", "Delete": "delete"}
     wanted |= {"?": "help", **{str(n): f"class:{n}" for n in range(1, 10)}}
     assert wanted.items() <= found.items()
@@ -63,9 +63,9 @@ def test_help_opens_and_escape_closes_it_before_anything_else(labeler, hand):
     hand.click(60, 70)
     labeler.command("help")
     assert labeler.help.is_open and "seglab-hidden" not in labeler.help._dom_classes
-    labeler.command("reject")
+    labeler.command("escape")
     assert not labeler.help.is_open and labeler.session.mask is not None
-    labeler.command("reject")
+    labeler.command("escape")
     assert labeler.session.mask is None
     labeler.toolbar.help.click()
     labeler.help.close_button.click()

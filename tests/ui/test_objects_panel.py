@@ -6,6 +6,7 @@ import json
 import time
 from types import SimpleNamespace
 
+import ipywidgets as widgets
 import pytest
 from shapely.geometry import box
 
@@ -52,7 +53,7 @@ def handlers() -> Handlers:
 
 @pytest.fixture
 def panel(handlers) -> ObjectsPanel:
-    made = ObjectsPanel(handlers, 10.0)
+    made = ObjectsPanel(handlers, 10.0, widgets.VBox())
     made.show(objects(6), CLASSES)
     return made
 
@@ -89,7 +90,7 @@ def test_filters(panel):
 
 
 def test_empty_list_says_why(handlers):
-    panel = ObjectsPanel(handlers, None)
+    panel = ObjectsPanel(handlers, None, widgets.VBox())
     panel.show([], CLASSES)
     assert panel.list.empty == "Nothing is accepted yet."
     panel.show(objects(1), CLASSES)
@@ -151,7 +152,7 @@ def test_nothing_selected_nothing_to_do(panel):
 
 
 def test_ten_thousand_objects_are_one_widget_and_one_page_of_rows(handlers):
-    panel = ObjectsPanel(handlers, 10.0)
+    panel = ObjectsPanel(handlers, 10.0, widgets.VBox())
     many = objects(10_000)
     start = time.perf_counter()
     panel.show(many, CLASSES)

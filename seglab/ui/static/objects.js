@@ -10,8 +10,8 @@ function cell(kind, text) {
   return made;
 }
 
-// [id, place of the class, class, area, predicted IoU, round, author, unsure, note]
-function rowOf([id, place, name, area, iou, round, author, unsure, note], index, selected) {
+// [id, place of the class, class, area, predicted IoU or score, round, author or origin, unsure, note]
+function rowOf([id, place, name, area, iou, round, author, unsure, note], index, selected, proposed) {
   const row = document.createElement("div");
   row.className = `seglab-object seglab-class-${place}${selected ? " seglab-selected" : ""}`;
   row.style.top = `${index * ROW}px`;
@@ -19,8 +19,9 @@ function rowOf([id, place, name, area, iou, round, author, unsure, note], index,
   row.dataset.index = index;
   row.setAttribute("role", "option");
   row.setAttribute("aria-selected", String(selected));
-  const about = `IoU ${iou} · round ${round} · ${author}`;
-  row.title = `Object ${id}: ${name}, ${area}, predicted ${about}${unsure ? ", unsure" : ""}${note ? `\nNote: ${note}` : ""}`;
+  const about = proposed ? `score ${iou} · ${author}` : `IoU ${iou} · round ${round} · ${author}`;
+  const kind = proposed ? "Proposed" : `Object ${id}`;
+  row.title = `${kind}: ${name}, ${area}, ${proposed ? about : `predicted ${about}`}${unsure ? ", unsure" : ""}${note ? `\nNote: ${note}` : ""}`;
   const first = document.createElement("div");
   first.append(cell("seglab-swatch", ""), cell("seglab-object-name", name));
   if (unsure) first.append(cell("seglab-flag", "unsure"));
@@ -39,7 +40,7 @@ function render({ model, el }) {
   list.tabIndex = 0;
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-multiselectable", "true");
-  list.setAttribute("aria-label", "Accepted objects");
+  list.setAttribute("aria-label", "Objects");
   const space = document.createElement("div");
   space.className = "seglab-objects-space";
   list.append(space);
@@ -49,7 +50,7 @@ function render({ model, el }) {
     const first = model.get("first");
     const selected = new Set(model.get("selected"));
     space.style.height = `${model.get("total") * ROW}px`;
-    const rows = model.get("rows").map((row, i) => rowOf(row, first + i, selected.has(row[0])));
+    const rows = model.get("rows").map((row, i) => rowOf(row, first + i, selected.has(row[0]), model.get("proposed")));
     if (!rows.length) rows.push(cell("seglab-faint", model.get("empty")));
     space.replaceChildren(...rows);
   };
@@ -88,7 +89,7 @@ function render({ model, el }) {
   model.on("msg:custom", (message) => {
     if (message.show !== undefined) show(message.show);
   });
-  for (const name of ["rows", "total", "selected", "empty"]) model.on(`change:${name}`, draw);
+  for (const name of ["rows", "total", "selected", "empty", "proposed"]) model.on(`change:${name}`, draw);
   model.on("change:rows change:total", ask);
   draw();
 }

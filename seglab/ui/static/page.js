@@ -1,5 +1,8 @@
 // What only the page can do for the labeler: keep JupyterLab's context menu away from the map, say whether a click was
-// meant as a minus, and draw the box while it is being dragged.
+// meant as a minus or to select, draw the box while it is being dragged, and keep the flood of the pointer's moves from
+// the kernel.
+
+const MOVES = 120; // milliseconds between two moves that Leaflet, and with it the kernel, hears of
 
 function inMap(event) {
   return event.target.closest(".leaflet-container") && !event.target.closest(".leaflet-control");
@@ -45,14 +48,46 @@ function keep(model, root, signal) {
     (event) => {
       if (!inMap(event) || event.button !== 0) return;
       const minus = event.altKey || event.shiftKey;
-      if (model.get("minus") !== minus) {
+      const picking = event.ctrlKey || event.metaKey;
+      if (model.get("minus") !== minus || model.get("picking") !== picking) {
         model.set("minus", minus);
+        model.set("picking", picking);
         model.save_changes(); // travels ahead of the click that Leaflet sends when the button is released
       }
+      if (picking) return;
       if (["box", "keep_out"].includes(model.get("tool"))) drawBand(event.target.closest(".leaflet-container"), event, signal);
     },
     { signal, capture: true },
   );
+  thinMoves(root, signal);
+}
+
+// Leaflet sends the kernel every move of the pointer; a few a second are enough. The last one always arrives.
+function thinMoves(root, signal) {
+  let last = 0;
+  let timer = null;
+  const forget = () => {
+    clearTimeout(timer);
+    timer = null;
+  };
+  const move = (event) => {
+    if (!event.isTrusted || event.buttons || !inMap(event)) return;
+    const wait = last + MOVES - event.timeStamp;
+    forget();
+    if (wait <= 0) {
+      last = event.timeStamp;
+      return;
+    }
+    event.stopPropagation();
+    timer = setTimeout(() => {
+      last = performance.now();
+      event.target.dispatchEvent(new MouseEvent("mousemove", event));
+    }, wait);
+  };
+  root.addEventListener("mousemove", move, { signal, capture: true });
+  root.addEventListener("mousedown", forget, { signal, capture: true }); // a click goes first
+  root.addEventListener("mouseleave", forget, { signal });
+  signal.addEventListener("abort", forget);
 }
 
 function render({ model, el }) {

@@ -180,7 +180,9 @@ function follow(model, root, signal) {
   let drawing = null;
   const isDrawn = () => FREE.includes(model.get("tool")) || model.get("tool") === "polygon";
   const mine = (event) =>
-    isDrawn() && event.target.closest(".leaflet-container") && !event.target.closest(".leaflet-control, .seglab-help");
+    isDrawn() &&
+    (drawing?.active || !(event.ctrlKey || event.metaKey)) && // with Ctrl a click selects
+    event.target.closest(".leaflet-container") && !event.target.closest(".leaflet-control, .seglab-help");
 
   const prepare = async () => {
     root.dataset.seglabTool = model.get("tool");
