@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from seglab.app.proposed import ProposedObject, by_nearness, by_score
 
 ORDERS: dict[str, Callable[[Sequence[ProposedObject]], list[ProposedObject]]] = {
-    "Likeliest first": by_score,
-    "Nearest next": by_nearness,
+    "By score": by_score,
+    "Nearest": by_nearness,
 }
 """In which order they come, by its name."""
 

@@ -101,7 +101,8 @@ class ObjectEditing:
 
     def mark_unsure(self) -> None:
         """Mark the selected objects as unsure; as sure where all of them are unsure."""
-        unsure = not all(o.unsure for o in self._app.objects.selected_objects())
+        chosen = self._app.objects.selected_objects()
+        unsure = self._app.review.is_on or not all(o.unsure for o in chosen)
         self._each("unsure" if unsure else "sure", unsure=unsure)
 
     def note(self, text: str) -> None:
@@ -161,6 +162,8 @@ class ObjectEditing:
         app = self._app
         with app.messages:
             chosen = self._chosen()
+            if not chosen:
+                return
             if len(chosen) < 2:
                 app.messages.show("Select two or more objects to join: click them with Ctrl or Shift.", "warning")
                 return

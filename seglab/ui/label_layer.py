@@ -31,6 +31,10 @@ def line_style(index: int) -> str:
     return LINES[index % len(LINES)]
 
 
+Drawn = tuple[int, str, dict[str, Any], dict[str, Any]]
+"""Number, class, style and GeoJSON geometry of an outline."""
+
+
 class Outlined(Protocol):
     """What has an outline: an accepted or a proposed object."""
 
@@ -66,7 +70,8 @@ class LabelLayer:
         """What the map shows."""
         self._batch_of: dict[int, int] = {}
         self._counts: list[int] = []
-        self._shapes: dict[int, tuple[bytes, dict[str, Any]]] = {}
+        self._shapes: dict[int, tuple[BaseGeometry, dict[str, Any]]] = {}
+        self._drawn: list[list[Drawn]] = []
 
     @property
     def features(self) -> list[dict[str, Any]]:
@@ -81,21 +86,21 @@ class LabelLayer:
             classes: colour '#rrggbb' by name, in order.
         """
         self._measure(objects)
-        styles = {name: self._style(index, colour, self._pane) for index, (name, colour) in enumerate(classes.items())}
-        batches: list[list[dict[str, Any]]] = [[] for _ in self._counts]
+        batches: list[list[Outlined]] = [[] for _ in self._counts]
         for obj in objects:
-            properties = {"id": obj.id, "class": obj.class_name, "style": styles[obj.class_name]}
-            feature = {"type": "Feature", "properties": properties, "geometry": self._shapes[obj.id][1]}
-            batches[self._batch(obj.id, batches)].append(feature)
-        for index, features in enumerate(batches):
-            data = {"type": "FeatureCollection", "features": features}
+            batches[self._batch(obj.id, batches)].append(obj)
+        styles = {name: self._style(index, colour, self._pane) for index, (name, colour) in enumerate(classes.items())}
+        for index, batch in enumerate(batches):
+            # Shapes that have not changed are the same dictionaries: comparing these is quick, comparing data is not.
+            drawn = [(o.id, o.class_name, styles[o.class_name], self._shapes[o.id][1]) for o in batch]
             if index == len(self.layers):
-                self.layers.append(ipyleaflet.GeoJSON(data=data, pane=self._pane, name=self._pane))
+                self.layers.append(ipyleaflet.GeoJSON(data=_collection(drawn), pane=self._pane, name=self._pane))
+                self._drawn.append(drawn)
                 self._add(self.layers[index])
-            elif self.layers[index].data != data:
-                self.layers[index].data = data
+            elif self._drawn[index] != drawn:
+                self.layers[index].data, self._drawn[index] = _collection(drawn), drawn
 
-    def _batch(self, number: int, batches: list[list[dict[str, Any]]]) -> int:
+    def _batch(self, number: int, batches: list[list[Outlined]]) -> int:
         """The layer of an object, for good; new objects fill the last one."""
         if number not in self._batch_of:
             if not self._counts or self._counts[-1] == BATCH:
@@ -107,15 +112,22 @@ class LabelLayer:
 
     def _measure(self, objects: Sequence[Outlined]) -> None:
         """Find the outlines that are new, or have changed: a later object may have taken some ground."""
-        keys = shapely.to_wkb([obj.geometry for obj in objects])
         known = self._shapes
-        new = [i for i, o in enumerate(objects) if o.id not in known or known[o.id][0] != keys[i]]
+        new = [o for o in objects if o.id not in known or known[o.id][0] is not o.geometry]
         # One projection for all of them: each by itself takes ten times as long. Smoothing them together would take
         # the square of their number.
-        smooth = shapely.simplify([objects[i].geometry for i in new], SMOOTH)
+        smooth = shapely.simplify([o.geometry for o in new], SMOOTH)
         together = self._frame.geojson(shapely.GeometryCollection(list(smooth)), simplify=False)["geometries"]
-        fresh = {objects[i].id: (keys[i], shape) for i, shape in zip(new, together, strict=True)}
+        fresh = {o.id: (o.geometry, shape) for o, shape in zip(new, together, strict=True)}
         self._shapes = {o.id: fresh.get(o.id) or known[o.id] for o in objects}
+
+
+def _collection(drawn: Sequence[Drawn]) -> dict[str, Any]:
+    features = [
+        {"type": "Feature", "properties": {"id": number, "class": name, "style": style}, "geometry": shape}
+        for number, name, style, shape in drawn
+    ]
+    return {"type": "FeatureCollection", "features": features}
 
 
 def _style(index: int, colour: str, pane: str) -> dict[str, Any]:
@@ -131,4 +143,4 @@ def _style(index: int, colour: str, pane: str) -> dict[str, Any]:
 
 
 def _proposed_style(index: int, colour: str, pane: str) -> dict[str, Any]:
-    return _style(index, colour, pane) | {"fill": False, "dashArray": PROPOSED_DASHES}
+    return _style(index, colour, pane) | {"fill": False, "weight": 3, "dashArray": PROPOSED_DASHES}

@@ -116,6 +116,7 @@ class ObjectsPanel(widgets.VBox):
         self._handlers, self._pixel_m, self._review = handlers, pixel_m, review
         self._objects: tuple[LabelledObject, ...] = ()
         self._proposed: tuple[ProposedObject, ...] = ()
+        self._waiting = 0
         self._shown: list[LabelledObject] | list[ProposedObject] = []
         self._classes: list[str] = []
         self._following = False  # the widgets follow the objects; nobody has touched them
@@ -179,13 +180,9 @@ class ObjectsPanel(widgets.VBox):
             proposed: proposed objects in the order of the review; used while they are shown.
             waiting: how many proposed objects there are in all.
         """
-        self._objects, self._proposed = tuple(objects), tuple(proposed)
+        self._objects, self._proposed, self._waiting = tuple(objects), tuple(proposed), waiting
         self._classes = list(classes)
         self._following = True
-        states = [(f"{state} ({waiting})" if state == PROPOSED and waiting else state, state) for state in STATES]
-        if list(self.by_state.options) != states:
-            before, self.by_state.options = self.by_state.value, states
-            self.by_state.value = before
         for box, options in ((self.by_class, [ALL_CLASSES, *classes]), (self.class_of, list(classes))):
             if list(box.options) != options:
                 before = box.value
@@ -235,7 +232,9 @@ class ObjectsPanel(widgets.VBox):
             text = f"{shown} proposed"
             return f"{text}, {len(self.selected)} selected" if len(self.selected) > 1 else text
         text = f"{count} object{'' if count == 1 else 's'}" if shown == count else f"{shown} of {count} objects"
-        return f"{text}, {len(self.selected)} selected" if len(self.selected) > 1 else text
+        if len(self.selected) > 1:
+            return f"{text}, {len(self.selected)} selected"
+        return f"{text} · {tip(f'{self._waiting} proposed', 'review')}" if self._waiting else text
 
     def _send_page(self, first: int) -> None:
         first = max(0, min(first, len(self._shown) - PAGE))

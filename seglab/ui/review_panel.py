@@ -67,18 +67,20 @@ class ReviewPanel(widgets.VBox):
         self.refine = button("Refine", "", tip("Correct its outline, then accept", "refine"), do.refine)
         self.confirm = button("Confirm", "check", tip("Make it an accepted object", "accept"), do.confirm, "success")
         self.dismiss = button("Dismiss", "times", tip("It is none: never propose it again", "reject"), do.dismiss)
-        self.score = widgets.FloatSlider(
-            value=0.9, min=0, max=1, step=0.01, readout_format=".2f", tooltip="Confirm all of at least this score"
+        self.score = widgets.BoundedFloatText(
+            value=0.9, min=0, max=1, step=0.05, tooltip="Confirm all of at least this score"
         )
-        self.score.add_class("seglab-score")
+        self.score.add_class("seglab-number")
         self.likely = button("", "check", "Confirm all of at least that score at once", do.confirm_likely)
         self.from_map = button(
-            "From the class map", "map", "Propose the regions of the class map that are not labelled yet", do.propose
+            "From map", "map", "Propose the regions of the class map that are not labelled yet", do.propose
         )
         self.least_area = widgets.BoundedIntText(
             value=LEAST_AREA, min=1, max=10**9, tooltip="Leave out regions smaller than this, scene pixels"
         )
         self.least_area.add_class("seglab-number")
+        for part in (self.confirm, self.dismiss, self.likely):
+            part.add_class("seglab-wide")
         self.order.observe(lambda change: self._touched(do.reorder, change["new"]), names=["value"])
         self.class_of.observe(lambda change: self._touched(do.change_class, change["new"]), names=["value"])
         self.score.observe(lambda _: do.show_likely(), names=["value"])
@@ -87,7 +89,7 @@ class ReviewPanel(widgets.VBox):
                 row(self.back, self.progress, self.skip, self.order),
                 row(self.class_of, self.refine),
                 row(self.confirm, self.dismiss),
-                row(self.score, self.likely),
+                row(widgets.HTML(faint("Score ≥")), self.score, self.likely),
             ]
         )
         self.answers.add_class("seglab-answers")

@@ -14,7 +14,7 @@ from seglab.ui.objects_panel import ALL_CLASSES, PROPOSED
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
-NOTHING = "Nothing is proposed. Map the scene and press 'From the class map', or import labels as proposals."
+NOTHING = "Nothing is proposed. Map the scene and press 'From map', or import labels as proposals."
 
 
 class Review:
@@ -111,6 +111,8 @@ class Review:
 
     def go(self, number: int) -> None:
         """Look at one that was picked; the map follows unless it is one of several."""
+        if number == self.queue.current:
+            return
         self.queue.go(number)
         if len(self._app.objects.selected) > 1:
             self._looked_at = self.queue.current
