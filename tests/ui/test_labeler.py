@@ -95,7 +95,7 @@ def test_connection_says_the_way_and_asks_again(labeler):
     before = labeler.connection.probe.attempt
     panel.again.click()
     assert labeler.connection.probe.attempt == before + 1
-    labeler.command("reject")  # Escape
+    labeler.command("escape")
     assert not panel.is_open
     labeler.command("connection")
     assert panel.is_open

@@ -261,6 +261,7 @@ def test_no_preview_while_it_is_not_wanted(known, hand):
 
 
 def test_where_nothing_is_encoded_nothing_is_computed(labeler, hand, monkeypatch):
+    labeler.session.prefetches = False
     asked = []
     monkeypatch.setattr(type(labeler.session._learner.current.encoder), "embedding", lambda *a, **k: asked.append(a))
     hand.mouse("mousemove", *LAKE)
