@@ -95,7 +95,8 @@ class Labeler(widgets.VBox):
         self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
         self.export = ExportPanel(on_export=work.export)
         self.review_panel = ReviewPanel(self.review)
-        self.objects = ObjectsPanel(self.object_editing, self.session.grid.pixel_size_m, self.review_panel)
+        scene = self.session.scene
+        self.objects = ObjectsPanel(self.object_editing, scene.grid.pixel_size_m, self.review_panel, scene)
         teach = widgets.VBox([self.model, self.maps, self.suggest, self.export])
         self.tabs = SideTabs({"Model": teach, "Objects": self.objects})
 

@@ -11,9 +11,11 @@ import traitlets
 
 from seglab.app.labelled import LabelledObject
 from seglab.app.proposed import ProposedObject
+from seglab.core.raster import Scene
 from seglab.ui.keys import tip
 from seglab.ui.page import STATIC
 from seglab.ui.panels import faint, row
+from seglab.ui.thumbnails import Thumbnails, stamps
 from seglab.ui.toolbar import button
 
 PAGE = 80
@@ -66,6 +68,7 @@ class ObjectList(anywidget.AnyWidget):
         on_pick: called with (id, "one" | "toggle" | "range").
         on_step: called with 1 or -1: select the next or the previous row.
         on_wanted: called with the first row that the page wants.
+        on_bare: called with the ids of rows in view that have no thumbnail.
     """
 
     _esm = STATIC / "objects.js"
@@ -75,8 +78,8 @@ class ObjectList(anywidget.AnyWidget):
     first = traitlets.Int(0).tag(sync=True)
     """Place of the first of `rows`."""
     rows = traitlets.List().tag(sync=True)
-    """[id, place of the class, class, area, predicted IoU or score, round, author or origin, unsure, note] of each
-    row."""
+    """[id, place of the class, class, area, predicted IoU or score, round, author or origin, unsure, note, stamp] of
+    each row; the stamp changes with the outline."""
     proposed = traitlets.Bool(False).tag(sync=True)
     """Whether the rows are of proposed objects."""
     wanted = traitlets.Int(0).tag(sync=True)
@@ -86,21 +89,27 @@ class ObjectList(anywidget.AnyWidget):
     empty = traitlets.Unicode("").tag(sync=True)
     """What stands there when there are no rows."""
 
-    def __init__(self, on_pick: Any, on_step: Any, on_wanted: Any) -> None:
+    def __init__(self, on_pick: Any, on_step: Any, on_wanted: Any, on_bare: Any) -> None:
         super().__init__()
-        self._on_pick, self._on_step = on_pick, on_step
+        self._on_pick, self._on_step, self._on_bare = on_pick, on_step, on_bare
         self.observe(lambda change: on_wanted(change["new"]), names=["wanted"])
         self.on_msg(self._received)
 
     def _received(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         if "step" in content:
             self._on_step(content["step"])
+        elif "bare" in content:
+            self._on_bare(content["bare"])
         else:
             self._on_pick(content["pick"], content["how"])
 
     def show_row(self, index: int) -> None:
         """Scroll until a row is in view."""
         self.send({"show": index})
+
+    def give_thumbnail(self, number: int, stamp: int, url: str) -> None:
+        """Show an object's thumbnail in its row."""
+        self.send({"thumbnail": [number, stamp, url]})
 
 
 class ObjectsPanel(widgets.VBox):
@@ -110,9 +119,10 @@ class ObjectsPanel(widgets.VBox):
         handlers: what the buttons call.
         pixel_m: side of a scene pixel, metres; None: areas are in pixels.
         review: stands below the list in place of the actions while it shows the proposed objects.
+        scene: that the thumbnails show.
     """
 
-    def __init__(self, handlers: ObjectHandlers, pixel_m: float | None, review: widgets.Widget) -> None:
+    def __init__(self, handlers: ObjectHandlers, pixel_m: float | None, review: widgets.Widget, scene: Scene) -> None:
         self._handlers, self._pixel_m, self._review = handlers, pixel_m, review
         self._objects: tuple[LabelledObject, ...] = ()
         self._proposed: tuple[ProposedObject, ...] = ()
@@ -124,7 +134,8 @@ class ObjectsPanel(widgets.VBox):
         """Ids of the selected objects; the first one was picked last."""
         self.by_class = widgets.Dropdown(options=[ALL_CLASSES], tooltip="Only objects of this class")
         self.by_state = widgets.Dropdown(options=STATES, tooltip="All objects, or those to look at again")
-        self.list = ObjectList(self._pick, self._step, self._send_page)
+        self.list = ObjectList(self._pick, self._step, self._send_page, self._send_thumbnails)
+        self._thumbnails = Thumbnails(scene, self.list.give_thumbnail)
         self.list.add_class("seglab-objects")
         self.count = widgets.HTML()
         self._make_actions()
@@ -241,7 +252,9 @@ class ObjectsPanel(widgets.VBox):
         with self.list.hold_sync():
             self.list.total = len(self._shown)
             self.list.first = first
-            self.list.rows = [self._row_of(o) for o in self._shown[first : first + PAGE]]
+            page = self._shown[first : first + PAGE]
+            outlined = zip(page, stamps([o.geometry for o in page]), strict=True)
+            self.list.rows = [[*self._row_of(o), stamp] for o, stamp in outlined]
             self.list.proposed = self.is_review
             nothing = "Nothing is accepted yet." if not self._objects else "No such objects."
             self.list.empty = "Nothing waits for an answer." if self.is_review else nothing
@@ -252,6 +265,10 @@ class ObjectsPanel(widgets.VBox):
         if isinstance(obj, ProposedObject):
             return [obj.id, place, obj.class_name, area, f"{obj.score:.2f}", obj.round, obj.origin, False, ""]
         return [obj.id, place, obj.class_name, area, f"{obj.iou:.2f}", obj.round, obj.author, obj.unsure, obj.note]
+
+    def _send_thumbnails(self, numbers: list[int]) -> None:
+        place = {o.id: o.geometry for o in self._shown[self.list.first : self.list.first + PAGE]}
+        self._thumbnails.ask([(i, place[i]) for i in numbers if i in place])
 
     # -- the selection
 

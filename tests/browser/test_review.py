@@ -116,7 +116,16 @@ def test_select_by_click_and_preview(page: Page, app: Lab) -> None:
     page.mouse.click(*on_screen(app, page, 150, 150))
     wait_for(lambda: rows.count() == 1 and "water" in rows.inner_text(), "the lake alone", page)
     assert app.run("print(session.mask, len(session.prompts.points))", NOTEBOOK) == "None 0\n"
-    screenshot(page, "selected")
+    pictures = page.locator(".seglab-object img[src^='data:image/jpeg']")
+    wait_for(lambda: pictures.count() == 2, "two thumbnails", page)
+    before = pictures.nth(1).get_attribute("src")
+    page.keyboard.press("f")  # refine: the object changes, and with it its picture
+    app.run("session.paint(box(200, 100, 230, 200), crs='pixel'); session.accept('water')", NOTEBOOK)
+    wait_for(lambda: pictures.count() == 2, "two thumbnails", page)
+    assert before not in [pictures.nth(i).get_attribute("src") for i in range(2)]
+    for name in ("JupyterLab Dark", "JupyterLab Light"):
+        theme(page, name)
+        screenshot(page, f"selected_{name.split()[1].lower()}")
 
     # the preview
     page.keyboard.press("p")

@@ -2,6 +2,8 @@
 
 const ROW = 40; // CSS pixels, as in labeler.css
 const MARGIN = 20; // rows kept ready beyond the edges of the view
+const REST = 100; // milliseconds that the list stands still before thumbnails are asked for
+const PICTURES = 400; // thumbnails that are kept, at most
 
 function cell(kind, text) {
   const made = document.createElement("span");
@@ -10,8 +12,8 @@ function cell(kind, text) {
   return made;
 }
 
-// [id, place of the class, class, area, predicted IoU or score, round, author or origin, unsure, note]
-function rowOf([id, place, name, area, iou, round, author, unsure, note], index, selected, proposed) {
+// [id, place of the class, class, area, predicted IoU or score, round, author or origin, unsure, note, stamp]
+function rowOf([id, place, name, area, iou, round, author, unsure, note, stamp], index, selected, proposed, picture) {
   const row = document.createElement("div");
   row.className = `seglab-object seglab-class-${place}${selected ? " seglab-selected" : ""}`;
   row.style.top = `${index * ROW}px`;
@@ -30,7 +32,11 @@ function rowOf([id, place, name, area, iou, round, author, unsure, note], index,
   const second = document.createElement("div");
   second.className = "seglab-object-about";
   second.textContent = note ? `${about} · ${note}` : about;
-  row.append(first, second);
+  const image = document.createElement("img");
+  image.alt = "";
+  if (picture?.stamp === stamp) image.src = picture.url;
+  else row.dataset.bare = stamp;
+  row.append(image, first, second);
   return row;
 }
 
@@ -46,13 +52,39 @@ function render({ model, el }) {
   list.append(space);
   el.append(list);
 
+  const pictures = new Map(); // by the object's number: {stamp, url}
+  let resting = null;
+  // The rows in view that have no picture ask for one, once the list has come to rest.
+  const askPictures = () => {
+    clearTimeout(resting);
+    resting = setTimeout(() => {
+      const [top, bottom] = [list.scrollTop - ROW, list.scrollTop + list.clientHeight];
+      if (!list.clientHeight) return; // another tab is shown
+      const bare = [...space.querySelectorAll("[data-bare]")].filter((row) => {
+        const at = Number(row.dataset.index) * ROW;
+        return at > top && at < bottom;
+      });
+      if (bare.length) model.send({ bare: bare.map((row) => Number(row.dataset.id)) });
+    }, REST);
+  };
+  const take = ([id, stamp, url]) => {
+    pictures.delete(id);
+    pictures.set(id, { stamp, url });
+    if (pictures.size > PICTURES) pictures.delete(pictures.keys().next().value);
+    const row = space.querySelector(`[data-id="${id}"]`);
+    if (row?.dataset.bare !== String(stamp)) return;
+    delete row.dataset.bare;
+    row.querySelector("img").src = url;
+  };
+
   const draw = () => {
     const first = model.get("first");
     const selected = new Set(model.get("selected"));
     space.style.height = `${model.get("total") * ROW}px`;
-    const rows = model.get("rows").map((row, i) => rowOf(row, first + i, selected.has(row[0]), model.get("proposed")));
+    const rows = model.get("rows").map((row, i) => rowOf(row, first + i, selected.has(row[0]), model.get("proposed"), pictures.get(row[0])));
     if (!rows.length) rows.push(cell("seglab-faint", model.get("empty")));
     space.replaceChildren(...rows);
+    askPictures();
   };
   let waiting = false;
   const ask = () => {
@@ -74,6 +106,9 @@ function render({ model, el }) {
     else if ((index + 1) * ROW > list.scrollTop + list.clientHeight) list.scrollTop = (index + 1) * ROW - list.clientHeight;
   };
   list.addEventListener("scroll", ask, { passive: true });
+  list.addEventListener("scroll", askPictures, { passive: true });
+  const seen = new ResizeObserver(askPictures); // also when its tab is opened
+  seen.observe(list);
   list.addEventListener("click", (event) => {
     const row = event.target.closest(".seglab-object");
     if (!row) return;
@@ -88,10 +123,15 @@ function render({ model, el }) {
   });
   model.on("msg:custom", (message) => {
     if (message.show !== undefined) show(message.show);
+    if (message.thumbnail !== undefined) take(message.thumbnail);
   });
   for (const name of ["rows", "total", "selected", "empty", "proposed"]) model.on(`change:${name}`, draw);
   model.on("change:rows change:total", ask);
   draw();
+  return () => {
+    clearTimeout(resting);
+    seen.disconnect();
+  };
 }
 
 export default { render };
