@@ -28,27 +28,25 @@ class Command:
     """Whether holding the key down does it again and again."""
 
 
-REVIEW = "Review: A confirms, R dismisses, N skips"
-
 COMMANDS: tuple[Command, ...] = (
     Command("tool:plus", ("p",), "Plus: click what belongs to it", "Tools"),
-    Command("tool:minus", ("m",), "Minus: click what does not belong to it", "Tools"),
-    Command("tool:box", ("b",), "Box: drag a box around the object", "Tools"),
-    Command("tool:scribble", ("c",), "Scribble: a stroke of many points", "Tools"),
+    Command("tool:minus", ("m",), "Minus: what does not belong", "Tools"),
+    Command("tool:box", ("b",), "Box: drag it around", "Tools"),
+    Command("tool:scribble", ("c",), "Scribble: many points", "Tools"),
     Command("tool:brush", ("t",), "Brush: paint onto the mask", "Tools"),
-    Command("tool:eraser", ("e",), "Eraser: paint away from the mask", "Tools"),
+    Command("tool:eraser", ("e",), "Eraser: paint away from it", "Tools"),
     Command("tool:polygon", ("g",), "Polygon: click its corners", "Tools"),
     Command("tool:lasso", ("l",), "Lasso: draw around it freehand", "Tools"),
     Command("tool:select", ("x",), "Select: click an accepted object", "Tools"),
-    Command("tool:cut", ("v",), "Cut: a line through the selected object", "Tools"),
-    Command("tool:keep_out", ("k",), "Keep out: an area never trained on", "Tools"),
+    Command("tool:cut", ("v",), "Cut what is selected in two", "Tools"),
+    Command("tool:keep_out", ("k",), "Keep out: never train there", "Tools"),
     Command("smaller", ("-",), "Brush and eraser: smaller", "Tools", repeats=True),
     Command("larger", ("+", "="), "Brush and eraser: larger", "Tools", repeats=True),
-    Command("accept", ("a", "Enter"), "Accept the mask", "The mask"),
-    Command("reject", ("r",), "Reject it; else deselect", "The mask"),
+    Command("accept", ("a", "Enter"), "Accept the mask, or confirm", "The mask"),
+    Command("reject", ("r",), "Reject it, or dismiss", "The mask"),
     Command("escape", ("Escape",), "Close, reject or deselect", "The mask"),
-    Command("candidate", ("n",), "Next of the candidate masks", "The mask"),
-    Command("preview", ("d",), "Preview under the pointer: on, off", "The mask"),
+    Command("candidate", ("n",), "Next mask, or skip", "The mask"),
+    Command("preview", ("d",), "Preview: on, off", "The mask"),
     Command("undo", ("z", "Ctrl+z"), "Undo", "The mask", repeats=True),
     Command("redo", ("y", "Ctrl+Shift+z", "Ctrl+y"), "Redo", "The mask", repeats=True),
     *(
@@ -61,8 +59,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
     Command("split", ("o",), "Split into parts, or cut", "Classes and objects"),
     Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
-    Command("review", ("q",), "Review what is proposed, or end it", REVIEW),
-    Command("review:back", ("Shift+n",), "Back to the one before", REVIEW, repeats=True),
+    Command("review", ("q",), "Review proposals, or end it", "Classes and objects"),
+    Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),
     Command("suggest", ("s",), "Suggest, or next suggestion", "The map and the model"),
     Command("suggestion:previous", ("[",), "Previous suggestion", "The map and the model", repeats=True),
@@ -76,7 +74,7 @@ COMMANDS: tuple[Command, ...] = (
 
 MOUSE: tuple[tuple[str, str], ...] = (
     ("Left click", "a point, a corner; with the box, the brush and the like, drag"),
-    ("Right click", "a minus point, with any tool"),
+    ("Right click", "a minus point, with any tool but Select"),
     ("Alt or Shift + click", "minus; with scribble, polygon and lasso: take away"),
     ("Double click, Enter", "end the polygon; Esc drops it, ⌫ takes back a corner"),
     ("Drag", "move the map (plus and minus tool)"),
