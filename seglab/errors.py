@@ -54,6 +54,10 @@ class OutsideSceneError(SegLabError):
     """A click, box or polygon lies outside the scene."""
 
 
+class PlaceError(SegLabError):
+    """What was written is not understood as a place."""
+
+
 # -- models
 
 

@@ -96,6 +96,11 @@ class Learner:
             return CurrentModel(0, self._encoder(self._base), {})
         return self._restored(*self._project.load_round(number))
 
+    @property
+    def caches(self) -> dict[str, ArrayCache]:
+        """What is kept of windows, by kind; all of it can be made again."""
+        return {"embeddings": self._embeddings, "prefixes": self._prefixes}
+
     def take(self, model: CurrentModel) -> None:
         """Use a model from now on."""
         self.current = model

@@ -19,6 +19,7 @@ from seglab.app.comparing import Comparing
 from seglab.app.following import follow
 from seglab.app.ground_keeping import GroundKeeping
 from seglab.app.held_out import kept_out
+from seglab.app.kept_view import ViewFile
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import areas_table, labels_table
@@ -27,6 +28,7 @@ from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.prefetching import Prefetching
+from seglab.app.project_keeping import ProjectKeeping
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.reviewing import Reviewing
 from seglab.app.round_keeping import RoundKeeping
@@ -53,7 +55,15 @@ Listener = Callable[["LabelSession", str], None]
 
 
 class LabelSession(
-    ClassEditing, ObjectEditing, Reviewing, GroundKeeping, Comparing, RoundKeeping, Undoing, Prefetching
+    ClassEditing,
+    ObjectEditing,
+    Reviewing,
+    GroundKeeping,
+    Comparing,
+    RoundKeeping,
+    ProjectKeeping,
+    Undoing,
+    Prefetching,
 ):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 
@@ -85,6 +95,7 @@ class LabelSession(
         self.scene = scene
         self.project = project
         self._ledger = Ledger(project, scene.grid, author)
+        self._view_file = ViewFile(project.folder)
         self._scale = 1
         self._draft = Draft()
         self._refining: int | None = None
@@ -337,6 +348,7 @@ class LabelSession(
         self._ledger.tell("closed")
         self._ahead.worker.close()
         self._learner.close()
+        self._view_file.write()
         self.scene.close()
 
     # -- how it hangs together
