@@ -283,6 +283,14 @@ class _Writer:
     def _area(self, event: Event) -> list[str]:
         return [f'session.{event.kind}({_wkt(shapely.from_wkb(event.data["geometry"]))}, crs="pixel")']
 
+    def _area_of_interest(self, event: Event) -> list[str]:
+        outline = event.data["geometry"]
+        what = "None" if outline is None else f'{_wkt(shapely.from_wkb(outline))}, crs="pixel"'
+        return [f"session.set_area_of_interest({what})"]
+
+    def _overlaps(self, event: Event) -> list[str]:
+        return [f"session.overlaps = {event.data['rule']!r}"]
+
     def _round(self, event: Event) -> list[str]:
         number = event.data["number"]
         return [
@@ -315,6 +323,8 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "merge_classes": _Writer._merge_classes,
     "review": _Writer._area,
     "never_train": _Writer._area,
+    "area_of_interest": _Writer._area_of_interest,
+    "overlaps": _Writer._overlaps,
     "round": _Writer._round,
     "rollback": _Writer._rollback,
 }

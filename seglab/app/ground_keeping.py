@@ -9,15 +9,19 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.areas import area_in_scene
 from seglab.app.importing import imported, new_classes
+from seglab.app.label_events import OVERLAPS
 from seglab.app.ledger import Ledger
 from seglab.app.proposed import propose_data
 from seglab.app.state import State
 from seglab.core.grid import Grid
+from seglab.core.overlay import MapFrame
+from seglab.core.places import find_place
 from seglab.datasets.labels_file import read_labels
+from seglab.errors import ObjectEditError
 
 
 class GroundKeeping:
-    """The part of a LabelSession that imports labels and marks areas."""
+    """The part of a LabelSession that imports labels, marks areas and finds places."""
 
     _ledger: Ledger
     grid: Grid
@@ -73,6 +77,62 @@ class GroundKeeping:
             else:
                 self._ledger.record("import", {"found": found, "classes": classes, "source": source}, "labels")
             return len(found)
+
+    @property
+    def area_of_interest(self) -> BaseGeometry | None:
+        """Where maps and suggestions stay, in longitude/latitude (scene pixels without a CRS); None: everywhere.
+
+        Setting it is an action, which undo takes back; `set_area_of_interest` takes other CRSs.
+        """
+        area = self.state.area_of_interest
+        return None if area is None else self.grid.geometry_from_pixel(area)
+
+    @area_of_interest.setter
+    def area_of_interest(self, polygon: BaseGeometry | None) -> None:
+        self.set_area_of_interest(polygon)
+
+    def set_area_of_interest(self, polygon: BaseGeometry | None, crs: Any = None) -> None:
+        """Keep maps and suggestions to an area; None takes it away.
+
+        Args:
+            polygon: in longitude/latitude, or in `crs`.
+            crs: see `click`.
+
+        Raises:
+            PromptError, OutsideSceneError: see `review`.
+        """
+        with self._ledger.acting():
+            if polygon is not None:
+                self._ledger.record("area_of_interest", area_in_scene(polygon, self.grid, crs), "areas")
+            elif self.state.area_of_interest is not None:
+                self._ledger.record("area_of_interest", {"geometry": None}, "areas")
+
+    def find_place(self, text: str) -> tuple[float, float]:
+        """The scene pixel (col, row) of a place in words: "48.137, 11.576", "11°34'33\" E 48°8'13\" N", "EPSG:25832
+        691600 5334760", or "column, row" where the map is plain; see core.places.
+
+        Raises:
+            PlaceError: the text is no place.
+            OutsideSceneError: the place lies outside the scene.
+        """
+        return find_place(text, self.grid, MapFrame.of(self.grid).is_plain)
+
+    @property
+    def overlaps(self) -> str:
+        """What happens where objects overlap: "later wins" takes the ground from the earlier one, "allowed" leaves it
+        to both. Setting it is an action; going back to "later wins" settles the overlaps that are there.
+
+        Rounds and maps give a pixel one class, and take the later object's; each object's own mask stays whole.
+        """
+        return self.state.overlaps
+
+    @overlaps.setter
+    def overlaps(self, rule: str) -> None:
+        if rule not in OVERLAPS:
+            raise ObjectEditError(f"overlaps={rule!r} is not known; give one of {', '.join(map(repr, OVERLAPS))}")
+        with self._ledger.acting():
+            if rule != self.state.overlaps:
+                self._ledger.record("overlaps", {"rule": rule}, "labels")
 
     def never_train(self, polygon: BaseGeometry, crs: Any = None) -> None:
         """Keep an area out of training: rounds do not learn from it and are judged on the objects in it.

@@ -24,6 +24,8 @@ ANSWERED = 0.5
 """A proposed object of which an accepted one covers more than this share is answered by it."""
 PARTS = 2**32
 """Distance between the numbers of the objects that one event makes."""
+LATER_WINS, ALLOWED = OVERLAPS = ("later wins", "allowed")
+"""What happens where objects overlap: the later one takes the ground, or both keep it."""
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Labels:
     classes: dict[str, str] = field(default_factory=dict)
     """Colour '#rrggbb' by name, in order."""
     objects: dict[int, LabelledObject] = field(default_factory=dict)
-    """By number, in order; none overlaps another."""
+    """By number, in order; none overlaps another unless that is allowed."""
     renamed: dict[str, str] = field(default_factory=dict)
     """Names that classes had before, and what they are called now."""
     merged: dict[str, str] = field(default_factory=dict)
@@ -42,6 +44,8 @@ class Labels:
     """Proposed objects that wait for an answer, by number, in order."""
     dismissed: dict[int, ProposedObject] = field(default_factory=dict)
     """Those that a person has said no to, by number."""
+    overlaps: str = LATER_WINS
+    """One of OVERLAPS."""
     nearby: Nearby = field(default_factory=Nearby)
     """Where objects lie; copies share it."""
     proposed_nearby: Nearby = field(default_factory=Nearby)
@@ -50,7 +54,7 @@ class Labels:
     def copy(self) -> Labels:
         """Labels that events can be applied to without changing these."""
         changing = (self.classes, self.objects, self.renamed, self.merged, self.proposals, self.dismissed)
-        return Labels(*(dict(part) for part in changing), self.nearby, self.proposed_nearby)
+        return Labels(*(dict(part) for part in changing), self.overlaps, self.nearby, self.proposed_nearby)
 
     def apply(self, event: Event) -> bool:
         """Follow an event.
@@ -83,11 +87,11 @@ class Labels:
         self.nearby.add(new.id, new.geometry)
 
     def put_over(self, new: LabelledObject) -> None:
-        """Add an object that takes its ground from those before it; what is left empty disappears.
+        """Add an object that takes its ground from those before it, unless overlaps are allowed.
 
-        Proposed objects that it covers wait no longer.
+        What is left empty disappears; proposed objects that it covers wait no longer.
         """
-        for number in sorted(self.nearby.of(new.geometry)):
+        for number in sorted(self.nearby.of(new.geometry)) if self.overlaps == LATER_WINS else ():
             old = self.objects.get(number)
             if old is None or not old.geometry.intersects(new.geometry):
                 continue
@@ -238,6 +242,14 @@ def _dismiss(labels: Labels, event: Event) -> None:
             labels.dismissed[number] = labels.proposals.pop(number)
 
 
+def _overlaps(labels: Labels, event: Event) -> None:
+    labels.overlaps = event.data["rule"]
+    if labels.overlaps == LATER_WINS:
+        before, labels.objects = labels.objects, {}
+        for one in before.values():
+            labels.put_over(one)
+
+
 def _edit(labels: Labels, event: Event) -> None:
     data = event.data
     changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
@@ -340,6 +352,7 @@ _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}
 
 _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "accept": _accept,
+    "overlaps": _overlaps,
     "import": _import,
     "merge_from": _merge_from,
     "propose": _propose,

@@ -25,7 +25,8 @@ def areas_table(objects: Sequence[LabelledObject], classes: Iterable[str], grid:
         grid: of the scene.
 
     Returns:
-        One row per class: objects, pixels, and hectares on the ellipsoid (NaN without a CRS).
+        One row per class: objects, pixels, and hectares on the ellipsoid (NaN without a CRS). Ground that two objects
+        of a class share counts once.
     """
     rows = {}
     for name in classes:

@@ -256,6 +256,7 @@ class Learner:
             path,
             scale=map_scale(state),
             round_number=current.number,
+            area=state.area_of_interest,
         )
         data = prediction_data(self._project, prediction, state.classes)
         self._ledger.record("prediction", data, "prediction")

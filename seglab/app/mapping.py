@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from shapely import STRtree
+from shapely.geometry.base import BaseGeometry
 
 from seglab.active.suggest import Suggestion, by_difference, by_uncertainty
 from seglab.app.held_out import kept_out
@@ -123,16 +124,25 @@ def suggest_windows(reporter: Reporter, current: CurrentModel, state: State, cou
 
 
 def _unlabelled_windows(scene: Scene, size: int, scale: int, state: State) -> list[Window]:
-    """Windows with data spread evenly over the scene: those without any label, from which rounds may learn, where there
-    are some, else all."""
+    """Windows with data spread evenly over the area of interest: those without any label, from which rounds may learn,
+    where there are some, else all."""
     _, valid, factor = scene.preview()
     windows = [w for w in sweep_windows(scene.grid.shape, size, 0.0, scale) if _share(w, valid, factor) >= MOSTLY]
+    windows = _in_area(windows, state.area_of_interest)
     labelled = STRtree([*(o.geometry for o in state.objects), *state.reviewed, *kept_out(state)])
     free = [w for w in windows if len(labelled.query(w.polygon, predicate="intersects")) == 0] or windows
     if len(free) <= SUGGESTION_WINDOWS:
         return free
     picks = np.linspace(0, len(free) - 1, SUGGESTION_WINDOWS).round().astype(int)
     return [free[i] for i in picks]
+
+
+def _in_area(windows: list[Window], area: BaseGeometry | None) -> list[Window]:
+    """Windows that lie mostly in an area; where it is too small for that, those that touch it."""
+    if area is None:
+        return windows
+    mostly = [w for w in windows if area.intersection(w.polygon).area >= MOSTLY * w.polygon.area]
+    return mostly or [w for w in windows if area.intersects(w.polygon)]
 
 
 def _share(window: Window, valid: np.ndarray, factor: int) -> float:

@@ -279,9 +279,10 @@ class LabelSession(
             if not proposal.array.any():
                 raise NoMaskError("the mask is empty; click the object again, or choose another candidate")
             window = proposal.window
+            others = [o for o in self.objects if o.id != self._refining]
             data = accept_data(
                 class_name,
-                polygons_of(tidied(self.tidy, proposal.array, window, self.objects), window.col, window.row),
+                polygons_of(tidied(self.tidy, proposal.array, window, others, self.shape), window.col, window.row),
                 self.prompts,
                 window,
                 proposal.iou,

@@ -25,6 +25,8 @@ TITLES = {
     "accept": "accept {class}",
     "review": "mark an area as reviewed",
     "never_train": "mark an area as never trained on",
+    "area_of_interest": "change the area of interest",
+    "overlaps": "overlaps: {rule}",
     "import": "import {objects}",
     "merge_from": "merge the labels of {source}",
     "propose": "propose {objects}",
@@ -51,7 +53,7 @@ class State:
     classes: Mapping[str, str]
     """Colour '#rrggbb' by name, in order."""
     objects: tuple[LabelledObject, ...]
-    """Accepted objects in order; none overlaps another: the later one has won."""
+    """Accepted objects in order; none overlaps another, for the later one has won, unless `overlaps` allows it."""
     proposals: tuple[ProposedObject, ...]
     """Proposed objects that wait for an answer, in order."""
     dismissed: tuple[ProposedObject, ...]
@@ -60,6 +62,8 @@ class State:
     """Extents in which everything is labelled, scene pixels."""
     never_train: tuple[BaseGeometry, ...]
     """Areas that a person keeps out of training, scene pixels."""
+    area_of_interest: BaseGeometry | None
+    """Where maps and suggestions stay, scene pixels; None: everywhere."""
     held_out: BaseGeometry | None
     """Ground on which rounds are judged and never trained, scene pixels; None until it is chosen."""
     round: int
@@ -74,6 +78,8 @@ class State:
     """Names that classes had before, which rounds may know them by, and what they are called now."""
     merged: Mapping[str, str]
     """Names of classes that went into others, and what those are called now."""
+    overlaps: str
+    """What happens to objects that overlap: one of label_events.OVERLAPS."""
 
     def today(self, name: str) -> str | None:
         """What the class of a name, maybe an old one, is called now; None for one that never was."""
@@ -125,11 +131,15 @@ class History:
     def state(self) -> State:
         """What the events so far lead to."""
         areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
+        interest: BaseGeometry | None = None
         current = 0
         for event in self.done:
             with _decoding(event):
                 if event.kind in areas:
                     areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
+                elif event.kind == "area_of_interest":
+                    found = event.data["geometry"]
+                    interest = None if found is None else shapely.from_wkb(found)
                 elif event.kind in ("round", "rollback"):
                     current = int(event.data["number"])
         # Classes that a project starts with are not something a person did.
@@ -141,6 +151,7 @@ class History:
             tuple(self._labels.dismissed.values()),
             tuple(areas["review"]),
             tuple(areas["never_train"]),
+            interest,
             self._held_out,
             current,
             self._map,
@@ -148,6 +159,7 @@ class History:
             self.undone[-1] if self.undone else None,
             dict(self._labels.renamed),
             dict(self._labels.merged),
+            self._labels.overlaps,
         )
 
     def object_at(self, col: float, row: float) -> LabelledObject | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import shapely
+from shapely.geometry import GeometryCollection
 
 from seglab.app.labelled import LabelledObject
-from seglab.core.masks import clean, rasterize, smooth
+from seglab.core.masks import clean, rasterize, smooth, snap
 from seglab.core.windows import Window
 from seglab.errors import MaskTidyError
 
@@ -23,6 +25,8 @@ class Tidy:
     """Holes of up to so many scene pixels are filled; math.inf fills all."""
     smooth: float = 0
     """Corners and bays narrower than about this radius are evened out, scene pixels."""
+    snap: float = 0
+    """Edges are moved onto accepted neighbours' where gap or overlap are no wider, scene pixels."""
 
     def __post_init__(self) -> None:
         wrong = [name for name, value in vars(self).items() if not value >= 0]
@@ -44,21 +48,34 @@ class Tidy:
         return tidied
 
 
-def tidied(tidy: Tidy, mask: np.ndarray, window: Window, objects: Iterable[LabelledObject]) -> np.ndarray:
-    """A tidied mask that gains no ground of accepted objects: an island in a lake is no hole to be filled.
+def tidied(
+    tidy: Tidy, mask: np.ndarray, window: Window, objects: Sequence[LabelledObject], shape: tuple[int, int]
+) -> np.ndarray:
+    """A tidied mask beside accepted objects: an island in a lake is no hole to be filled, and edges may snap.
 
     Args:
         tidy: how.
         mask: (window.height, window.width) bool.
         window: where.
-        objects: accepted.
+        objects: accepted, without the one that the mask replaces.
+        shape: (rows, cols) of the scene.
 
     Raises:
         MaskTidyError: nothing would be left of it.
     """
     found = tidy(mask)
-    if (found & ~mask).any():
-        for other in objects:
-            if window.polygon.intersects(other.geometry):
-                found &= mask | ~rasterize(other.geometry, replace(window, scale=1))
-    return found
+    if not tidy.snap and not (found & ~mask).any():
+        return found
+    near = shapely.intersects(window.polygon, [o.geometry for o in objects]) if objects else []
+    taken = rasterize(
+        GeometryCollection([o.geometry for o, is_near in zip(objects, near, strict=True) if is_near]),
+        replace(window, scale=1),
+    )
+    found &= mask | ~taken
+    snapped = snap(found, taken, tidy.snap)
+    inside = np.zeros_like(snapped)
+    place, _ = window.overlap(shape)
+    inside[place] = snapped[place]
+    if found.any() and not inside.any():
+        raise MaskTidyError("the mask is a sliver beside accepted objects; set session.tidy to snap less")
+    return inside

@@ -126,6 +126,42 @@ def smooth(mask: np.ndarray, radius: float) -> np.ndarray:
     return mask if radius <= 0 else ndimage.gaussian_filter(mask.astype(np.float32), radius, mode="nearest") > 0.5
 
 
+def snap(mask: np.ndarray, neighbours: np.ndarray, width: float) -> np.ndarray:
+    """A mask whose edge lies on its neighbours' edges where it nearly did: no gap and no overlap of `width` or less.
+
+    Gaps and overlaps are measured along rows and columns.
+
+    Args:
+        mask, neighbours: (h, w) bool.
+        width: pixels; 0 changes nothing.
+
+    Returns:
+        A new (h, w) bool array.
+    """
+    mask, neighbours = np.array(mask, dtype=bool), np.asarray(neighbours, dtype=bool)
+    if width <= 0:
+        return mask
+    gap = _between(~mask & ~neighbours, mask, neighbours, width)
+    strip = _between(mask & neighbours, mask & ~neighbours, neighbours & ~mask, width)
+    return (mask | gap) & ~strip
+
+
+def _between(free: np.ndarray, first: np.ndarray, second: np.ndarray, width: float) -> np.ndarray:
+    """Pixels of runs in `free`, at most `width` long, that begin at one mask and end at the other."""
+    return _between_in_rows(free, first, second, width) | _between_in_rows(free.T, first.T, second.T, width).T
+
+
+def _between_in_rows(free: np.ndarray, first: np.ndarray, second: np.ndarray, width: float) -> np.ndarray:
+    count = free.shape[1]
+    place = np.arange(count)
+    before = np.maximum.accumulate(np.where(free, -1, place), axis=1)
+    after = np.minimum.accumulate(np.where(free, count, place)[:, ::-1], axis=1)[:, ::-1]
+    short = free & (before >= 0) & (after < count) & (after - before - 1 <= width)
+    at = np.clip(before, 0, None), np.clip(after, None, count - 1)
+    ends = [[np.take_along_axis(one, side, axis=1) for side in at] for one in (first, second)]
+    return short & ((ends[0][0] & ends[1][1]) | (ends[1][0] & ends[0][1]))
+
+
 def largest_piece(mask: np.ndarray) -> np.ndarray:
     """The connected piece with the most pixels; all False for an empty mask.
 

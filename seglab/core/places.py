@@ -117,7 +117,9 @@ def _angle(text: str) -> float | None:
     whole, *parts = match.groups()
     small = [float(part) for part in parts if part is not None]
     if any(value >= 60 for value in small) or (small and not float(whole).is_integer()):
-        raise PlaceError(f"{text.strip()!r} is no angle: minutes and seconds are below 60, degrees before them are whole")
+        raise PlaceError(
+            f"{text.strip()!r} is no angle: minutes and seconds are below 60, degrees before them are whole"
+        )
     size = abs(float(whole)) + sum(value / 60**place for place, value in enumerate(small, start=1))
     return math.copysign(size, -1 if whole.startswith("-") else 1)
 

@@ -21,6 +21,8 @@ def taper(side: int) -> np.ndarray:
 class Blender:
     """Weighted mean of window scores over a scene, handed out as finished strips of rows.
 
+    Rows that no window touches are in no strip; a pixel of a strip that no window touches has zeros.
+
     Windows must come row by row, as `sweep_windows` plans them: when a window starts lower than the ones before it,
     all rows above it are finished.
 
@@ -67,9 +69,10 @@ class Blender:
             self._weight = np.pad(self._weight, ((0, missing), (0, 0)))
 
     def _finish(self, row: int) -> Iterator[tuple[int, np.ndarray]]:
-        count = row - self._top
-        if count <= 0:
+        if row <= self._top:
             return
-        yield self._top, self._sum[:, :count] / np.maximum(self._weight[:count], 1e-12)
-        self._sum, self._weight = self._sum[:, count:], self._weight[count:]
+        seen = min(row - self._top, self._weight.shape[0])  # no window may have come near the rows below
+        if seen:
+            yield self._top, self._sum[:, :seen] / np.maximum(self._weight[:seen], 1e-12)
+        self._sum, self._weight = self._sum[:, seen:], self._weight[seen:]
         self._top = row

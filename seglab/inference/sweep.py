@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from shapely.geometry.base import BaseGeometry
 
+from seglab.core.masks import rasterize
 from seglab.core.raster import Scene
 from seglab.core.windows import Window, sweep_windows
 from seglab.encoding.encoder import WindowEncoder
@@ -78,6 +80,7 @@ def predict_scene(
     scale: int = 1,
     overlap: float = 0.25,
     round_number: int = 0,
+    area: BaseGeometry | None = None,
 ) -> Prediction:
     """Map a scene into two Cloud-Optimized GeoTIFFs: classes, and beside it their confidence.
 
@@ -89,6 +92,7 @@ def predict_scene(
         scale: scene pixels per model pixel.
         overlap: share of a window shared with its neighbour.
         round_number: kept in the map's tags.
+        area: scene pixels; what lies outside is UNMAPPED, and windows that do not touch it are not looked at.
 
     Raises:
         JobCancelled: nothing stands under the final names.
@@ -110,11 +114,12 @@ def predict_scene(
         def write(row: int, probabilities: np.ndarray) -> None:
             best = values[probabilities.argmax(0)]
             percent = np.round(100 * probabilities.max(0)).astype(np.uint8)
-            valid = _valid_strip(scene, row * scale, best.shape[0] * scale)
+            valid = _valid_strip(scene, row * scale, best.shape[0] * scale, area)
             _write_strip(class_map, best, row * scale, scale, valid)
             _write_strip(confidence, percent, row * scale, scale, valid)
 
-        _sweep(reporter, encoder, prompts, scale, overlap, write)
+        mapped = grid.width * grid.height if area is None else area.area
+        _sweep(reporter, encoder, prompts, _windows(encoder, scale, overlap, area), scale, mapped, write)
     return Prediction(path, confidence_path, round_number)
 
 
@@ -122,29 +127,46 @@ def _sweep(
     reporter: Reporter,
     encoder: WindowEncoder,
     prompts: torch.Tensor,
+    windows: Sequence[tuple[Window, Window]],
     scale: int,
-    overlap: float,
+    area_px: float,
     write: Callable[[int, np.ndarray], None],
 ) -> None:
-    """Blend the probabilities of all windows, in cells of `scale` scene pixels, and hand out finished strips."""
-    grid = encoder.scene.grid
-    shape = (-(-grid.height // scale), -(-grid.width // scale))
-    cells = list(sweep_windows(shape, encoder.model.spec.image_size, overlap))
-    blender = Blender(len(prompts) + 1, shape)
-    total = grid.width * grid.height / 1e6
-    for done, cell in enumerate(cells):
-        window = Window(cell.col * scale, cell.row * scale, cell.width * scale, cell.height * scale, scale)
+    """Blend the probabilities of windows, in cells of `scale` scene pixels, and hand out finished strips."""
+    blender = Blender(len(prompts) + 1, _cells(encoder, scale))
+    total = area_px / 1e6
+    for done, (cell, window) in enumerate(windows, start=1):
         for row, strip in blender.add(cell, class_probabilities(encoder, window, prompts, keep=False)):
             write(row, strip)
-        reporter.update(total * (done + 1) / len(cells), total, message="mapping")
+        reporter.update(total * done / len(windows), total, message="mapping")
     for row, strip in blender.finish():
         write(row, strip)
 
 
-def _valid_strip(scene: Scene, top: int, height: int) -> np.ndarray:
-    """(rows, cols) bool: where the scene has data, in `height` rows from `top` on, or fewer at the scene's end."""
+def _cells(encoder: WindowEncoder, scale: int) -> tuple[int, int]:
+    """(rows, cols) of the scene in cells."""
+    grid = encoder.scene.grid
+    return -(-grid.height // scale), -(-grid.width // scale)
+
+
+def _windows(
+    encoder: WindowEncoder, scale: int, overlap: float, area: BaseGeometry | None
+) -> list[tuple[Window, Window]]:
+    """What is looked at, row by row: in cells, and the same in scene pixels."""
+    found = []
+    for cell in sweep_windows(_cells(encoder, scale), encoder.model.spec.image_size, overlap):
+        window = Window(cell.col * scale, cell.row * scale, cell.width * scale, cell.height * scale, scale)
+        if area is None or area.intersects(window.polygon):
+            found.append((cell, window))
+    return found
+
+
+def _valid_strip(scene: Scene, top: int, height: int, area: BaseGeometry | None) -> np.ndarray:
+    """(rows, cols) bool: what is mapped in `height` rows from `top` on, or fewer at the scene's end: where the scene has
+    data, inside the area."""
     strip = Window(0, top, scene.grid.width, min(height, scene.grid.height - top))
-    return scene.read(strip, bands=scene.bands)[1]
+    valid = scene.read(strip, bands=scene.bands)[1]
+    return valid if area is None else valid & rasterize(area, strip)
 
 
 def _write_strip(writer: RasterWriter, cells: np.ndarray, top: int, scale: int, valid: np.ndarray) -> None:

@@ -59,7 +59,12 @@ def test_every_spelling_is_the_same_place(lat: float, lon: float, data) -> None:
 @given(st.floats(0, 499.99), st.floats(0, 399.99))
 def test_columns_and_rows(col: float, row: float) -> None:
     col, row = round(col, 2), round(row, 2)
-    for text in (f"{col:.2f}, {row:.2f}", f"{col:.2f} {row:.2f}", f"pixel {col:.2f} {row:.2f}", f"column {col}, row {row}"):
+    for text in (
+        f"{col:.2f}, {row:.2f}",
+        f"{col:.2f} {row:.2f}",
+        f"pixel {col:.2f} {row:.2f}",
+        f"column {col}, row {row}",
+    ):
         assert find_place(text, PLAIN) == pytest.approx((col, row))
     assert find_place(f"px {col:.2f}, {row:.2f}", WORLD) == pytest.approx((col, row))
 
