@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seglab.app.opening import open_session
     from seglab.app.session import LabelSession
+    from seglab.app.tidy import Tidy
     from seglab.core.raster import Scene
     from seglab.datasets.examples import example
     from seglab.errors import SegLabError
@@ -24,13 +25,14 @@ _LAZY = {
     "open": ("seglab.app.opening", "open_session"),
     "LabelSession": ("seglab.app.session", "LabelSession"),
     "Scene": ("seglab.core.raster", "Scene"),
+    "Tidy": ("seglab.app.tidy", "Tidy"),
     "SegLabError": ("seglab.errors", "SegLabError"),
     "example": ("seglab.datasets.examples", "example"),
     "Labeler": ("seglab.ui.labeler", "Labeler"),
     "label": ("seglab.ui.labeler", "label"),
 }
 
-__all__ = ["LabelSession", "Labeler", "Scene", "SegLabError", "example", "label", "open"]
+__all__ = ["LabelSession", "Labeler", "Scene", "SegLabError", "Tidy", "example", "label", "open"]
 
 
 def __getattr__(name: str) -> Any:

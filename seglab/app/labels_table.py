@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 
 from seglab.app.labelled import LabelledObject
 from seglab.core.grid import Grid
-
-SQUARE_METRES = 10_000
-"""In a hectare."""
-
-
-def areas_table(objects: Sequence[LabelledObject], classes: Iterable[str], grid: Grid) -> pd.DataFrame:
-    """How much of each class there is.
-
-    Args:
-        objects: accepted.
-        classes: names, in order.
-        grid: of the scene.
-
-    Returns:
-        One row per class: objects, pixels, and hectares on the ellipsoid (NaN without a CRS). Ground that two objects
-        of a class share counts once.
-    """
-    rows = {}
-    for name in classes:
-        outlines = [o.geometry for o in objects if o.class_name == name]
-        metres = [grid.area_m2(outline) for outline in outlines] if grid.crs is not None else [float("nan")]
-        rows[name] = (len(outlines), round(sum(o.area for o in outlines)), sum(metres) / SQUARE_METRES)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["objects", "pixels", "hectares"])
-    return table.rename_axis("class")
 
 
 def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFrame:

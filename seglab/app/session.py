@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
@@ -22,10 +21,11 @@ from seglab.app.held_out import kept_out
 from seglab.app.kept_view import ViewFile
 from seglab.app.label_events import accept_data
 from seglab.app.labelled import LabelledObject
-from seglab.app.labels_table import areas_table, labels_table
+from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.mapping import prediction_of, suggest_windows
+from seglab.app.measuring import Areas, Measuring
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.prefetching import Prefetching
 from seglab.app.project_keeping import ProjectKeeping
@@ -60,6 +60,7 @@ class LabelSession(
     Reviewing,
     GroundKeeping,
     Comparing,
+    Measuring,
     RoundKeeping,
     ProjectKeeping,
     Undoing,
@@ -96,6 +97,7 @@ class LabelSession(
         self.project = project
         self._ledger = Ledger(project, scene.grid, author)
         self._view_file = ViewFile(project.folder)
+        self._areas = Areas(scene.grid)
         self._scale = 1
         self._draft = Draft()
         self._refining: int | None = None
@@ -149,11 +151,6 @@ class LabelSession(
     def labels(self) -> gpd.GeoDataFrame:
         """Accepted objects as a table in the scene's CRS (pixel coordinates where it has none)."""
         return labels_table(self.objects, self.grid)
-
-    @property
-    def areas(self) -> pd.DataFrame:
-        """Objects, pixels and true hectares by class."""
-        return areas_table(self.objects, self.classes, self.grid)
 
     @property
     def prompts(self) -> Prompts:

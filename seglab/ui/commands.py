@@ -38,6 +38,8 @@ def commands(app: Labeler) -> dict[str, Action]:
         "split": app.object_editing.split,
         "merge": app.object_editing.merge,
         "home": app.view.fly_home,
+        "place": app.project.ask_for_place,
+        "code": app.project.copy_code,
         "suggest": app.work.suggest_or_step,
         "suggestion:previous": partial(app.work.step, -1),
         "suggestion:next": partial(app.work.step, 1),
@@ -65,7 +67,7 @@ def _class(app: Labeler, number: int) -> None:
 def _escape(app: Labeler) -> None:
     """Closes what lies over the map first, then drops the mask, then ends the review."""
     session = app.session
-    sheets = [sheet for sheet in (app.help, app.connection.panel) if sheet.is_open]
+    sheets = [sheet for sheet in (app.help, app.connection.panel, app.project.code) if sheet.is_open]
     for sheet in sheets:
         sheet.show(False)
     if sheets:

@@ -53,7 +53,7 @@ COMMANDS: tuple[Command, ...] = (
         Command(f"class:{n}", (str(n),), f"Take class {n} in hand", "Classes and objects")
         for n in range(1, CLASS_KEYS + 1)
     ),
-    Command("objects", ("i",), "List of objects, or model", "Classes and objects"),
+    Command("objects", ("i",), "Model, objects, project", "Classes and objects"),
     Command("delete", ("Delete", "Backspace"), "Delete what is selected", "Classes and objects"),
     Command("unsure", ("u",), "Mark as unsure, or as sure", "Classes and objects"),
     Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
@@ -62,12 +62,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("review", ("q",), "Review proposals, or end it", "Classes and objects"),
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),
+    Command("place", ("/",), "Go to a place", "The map and the model"),
     Command("suggest", ("s",), "Suggest, or next suggestion", "The map and the model"),
     Command("suggestion:previous", ("[",), "Previous suggestion", "The map and the model", repeats=True),
     Command("suggestion:next", ("]",), "Next suggestion", "The map and the model", repeats=True),
     Command("retrain", ("Shift+r",), "Retrain", "The map and the model"),
     Command("predict", ("Shift+m",), "Map the scene", "The map and the model"),
     Command("export", ("Shift+e",), "Export the labels", "The map and the model"),
+    Command("code", ("Shift+p",), "Copy as Python code", "The map and the model"),
     Command("connection", ("Shift+c",), "How the imagery reaches the page", "The map and the model"),
     Command("help", ("?",), "This help", "The map and the model"),
 )

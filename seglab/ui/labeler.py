@@ -25,6 +25,8 @@ from seglab.ui.map_view import MapView
 from seglab.ui.objects_panel import ObjectsPanel
 from seglab.ui.page import STATIC, Keyboard, Page, Strokes
 from seglab.ui.panels import ExportPanel, MapPanel, ModelPanel, SideTabs, SuggestPanel
+from seglab.ui.project_work import TITLE as PROJECT
+from seglab.ui.project_work import ProjectWork
 from seglab.ui.review_panel import ReviewPanel
 from seglab.ui.reviewing import Review
 from seglab.ui.selecting import Selecting
@@ -98,7 +100,9 @@ class Labeler(widgets.VBox):
         scene = self.session.scene
         self.objects = ObjectsPanel(self.object_editing, scene.grid.pixel_size_m, self.review_panel, scene)
         teach = widgets.VBox([self.model, self.maps, self.suggest, self.export])
-        self.tabs = SideTabs({"Model": teach, "Objects": self.objects})
+        self.project = ProjectWork(self)
+        columns = {"Model": teach, "Objects": self.objects, PROJECT: self.project.panel}
+        self.tabs = SideTabs(columns, self.project.refresh)
 
     def _arrange(self) -> list[widgets.Widget]:
         style = widgets.HTML(f"<style>{(STATIC / 'labeler.css').read_text(encoding='utf-8')}</style>")
@@ -107,7 +111,7 @@ class Labeler(widgets.VBox):
         mapbox.add_class("seglab-mapbox")
         side = widgets.VBox([self.classes, self.tabs])
         side.add_class("seglab-side")
-        body = widgets.HBox([mapbox, side, self.help, self.connection.panel])
+        body = widgets.HBox([mapbox, side, self.help, self.connection.panel, self.project.code])
         body.add_class("seglab-body")
         status = widgets.HBox([self.messages, self.figures, self.connection.button])
         status.add_class("seglab-status")
@@ -125,6 +129,8 @@ class Labeler(widgets.VBox):
         self.refresh_mask()
         with self.messages:
             self.imagery.refresh_prediction()
+            self.project.restore_view()
+            self.project.refresh()
 
     def command(self, name: str) -> None:
         """Do what a key does.
@@ -153,6 +159,7 @@ class Labeler(widgets.VBox):
             self.session.scale = fit_scale(self.session, self.frame.view_pixels(self.view.view))
             (x0, y0), (x1, y1) = (self.frame.to_crs(*corner) for corner in self.view.view)
             self.session.look_at(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1), crs=self.frame.crs)
+            self.project.keep_view()
 
     def _pointed(self, x: float, y: float) -> None:
         self.session.point_at(x, y, crs=self.frame.crs)
@@ -168,11 +175,13 @@ class Labeler(widgets.VBox):
                 self._refresh_labels()
                 self.refresh_model()
                 self.refresh_prediction_state()
+                self.project.refresh()
             elif what == "proposals":
                 self.refresh_objects()
                 self._refresh_buttons()
             elif what == "areas":
                 self.view.show_areas(session.kept_out)
+                self.project.refresh()
                 self._refresh_buttons()
             elif what == "round":
                 self.refresh_model()

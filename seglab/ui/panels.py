@@ -197,10 +197,12 @@ class SideTabs(widgets.VBox):
 
     Args:
         columns: what each tab shows, by its title.
+        on_choose: called after another one is shown.
     """
 
-    def __init__(self, columns: dict[str, widgets.Widget]) -> None:
+    def __init__(self, columns: dict[str, widgets.Widget], on_choose: Callable[[], None]) -> None:
         self._columns = columns
+        self._on_choose = on_choose
         self._switching = False
         self.tabs = {
             title: widgets.ToggleButton(description=title, tooltip=f"Show: {title.lower()}") for title in columns
@@ -212,12 +214,15 @@ class SideTabs(widgets.VBox):
         head.add_class("seglab-tabs")
         super().__init__([head, *columns.values()])
         self.add_class("seglab-tabbed")
-        self.choose(next(iter(columns)))
+        self._show(next(iter(columns)))
 
     def choose(self, title: str) -> None:
         """Show a column."""
-        if self._switching:
-            return
+        if not self._switching:
+            self._show(title)
+            self._on_choose()
+
+    def _show(self, title: str) -> None:
         self._switching = True
         self.chosen = title
         for other, column in self._columns.items():

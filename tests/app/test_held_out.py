@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import shapely
 
 from seglab.app.held_out import Seen, outlines_of, seen_by, split_objects
 from seglab.app.labelled import LabelledObject
-from seglab.app.state import State
+from seglab.app.state import State, reduce
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.errors import NoLabelsError
@@ -21,7 +23,7 @@ def state_of(*places: tuple[int, int], held_out: object = None, never_train: tup
         )
         for i, (col, row) in enumerate(places, 1)
     )
-    return State({"water": "#0072b2"}, objects, (), never_train, held_out, 0, None, None, None, {}, {})
+    return replace(reduce([]), objects=objects, never_train=never_train, held_out=held_out)
 
 
 def test_what_touches_held_out_ground_is_not_trained_on() -> None:

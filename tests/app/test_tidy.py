@@ -64,3 +64,51 @@ def test_an_island_that_is_labelled_is_no_hole(open_lakes) -> None:
     session.paint(box(20, 20, 80, 80) - box(40, 40, 50, 50) - box(60, 60, 65, 65), crs="pixel")
     lake = session.accept("water")
     assert island.id in {o.id for o in session.objects} and lake.geometry.area == 60 * 60 - 10 * 10
+
+
+def bounds_after(session, distance: float, *corners: float) -> tuple[float, ...]:
+    """Where an object lies that was accepted with snapping."""
+    session.tidy = Tidy(snap=distance)
+    session.paint(box(*corners), crs="pixel")
+    return session.accept("field").geometry.bounds
+
+
+@pytest.mark.parametrize(
+    ("left", "found"),
+    [(53, 50), (50, 50), (48, 50), (54, 54), (46, 46)],
+    ids=["gap", "touching", "overlap", "wide gap", "wide overlap"],
+)
+def test_edges_snap_to_a_near_neighbour(open_lakes, left: int, found: int) -> None:
+    session = open_lakes()
+    session.paint(box(20, 20, 50, 50), crs="pixel")
+    lake = session.accept("water")
+    assert bounds_after(session, 3, left, 20, 90, 50) == (found, 20, 90, 50)
+    assert session.objects[0].geometry.area == 900 - 30 * max(0, 50 - found)
+    assert session.objects[0].id == lake.id
+
+
+def test_what_is_taken_up_again_does_not_snap_to_itself(open_lakes) -> None:
+    session = open_lakes()
+    session.paint(box(20, 20, 50, 50), crs="pixel")
+    lake = session.accept("water")
+    session.refine(lake.id)
+    session.paint(box(48, 0, 60, 60), positive=False, crs="pixel")
+    session.tidy = Tidy(snap=5)
+    assert session.accept("water").geometry.bounds == (20, 20, 48, 50)
+
+
+def test_snapping_stays_in_the_scene(open_lakes) -> None:
+    session = open_lakes()
+    session.paint(box(20, 0, 50, 30), crs="pixel")
+    session.accept("water")
+    assert bounds_after(session, 4, 53, 0, 90, 30) == (50, 0, 90, 30)
+
+
+def test_a_narrow_object_inside_another_stays(open_lakes) -> None:
+    session = open_lakes()
+    session.paint(box(20, 20, 50, 50), crs="pixel")
+    session.accept("water")
+    session.tidy = Tidy(snap=3)
+    session.paint(box(47, 20, 50, 50), crs="pixel")
+    accepted = session.accept("field")
+    assert accepted.geometry.area == 90

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from shapely.geometry import GeometryCollection, LineString, box
 
-from seglab.core.masks import boundary_ring, clean, largest_piece, piece_at, polygons_of, rasterize
+from seglab.core.masks import boundary_ring, clean, largest_piece, piece_at, polygons_of, rasterize, snap
 from seglab.core.windows import Window
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
@@ -104,3 +104,24 @@ def test_boundary_ring() -> None:
     assert boundary_ring(mask, 1.5).sum() == 8
     assert not (boundary_ring(mask, 3) & mask).any()
     assert not boundary_ring(np.zeros((9, 9), bool), 3).any()
+
+
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 3))
+def test_snapping_closes_gaps_and_overlaps_up_to_its_width(offset: int, width: int, turns: int) -> None:
+    neighbour, gap, overlap = (np.zeros((40, 60), bool) for _ in range(3))
+    neighbour[5:35, :20] = True
+    gap[5:35, 20 + offset : 55] = True
+    overlap[5:35, 20 - offset : 55] = True
+    exact = np.zeros((40, 60), bool)
+    exact[5:35, 20:55] = True
+    for mask in (gap, overlap):
+        found = snap(np.rot90(mask, turns), np.rot90(neighbour, turns), width)
+        np.testing.assert_array_equal(np.rot90(found, -turns), exact if offset <= width else mask)
+
+
+def test_snapping_rounds_no_corner_and_needs_a_neighbour() -> None:
+    neighbour, mask = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
+    neighbour[20:35, 5:20] = True
+    mask[5:35, 20:30] = True  # higher than its neighbour: an inner corner where they meet
+    np.testing.assert_array_equal(snap(mask, neighbour, 6), mask)
+    np.testing.assert_array_equal(snap(mask, np.zeros_like(mask), 6), mask)

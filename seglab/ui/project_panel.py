@@ -1,0 +1,187 @@
+"""The column of the project: places, the area of interest, hectares by class, how masks are tidied, import, cache, code."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import ipywidgets as widgets
+import pandas as pd
+
+from seglab.app.label_events import OVERLAPS
+from seglab.app.tidy import Tidy
+from seglab.ui.keys import tip
+from seglab.ui.panels import faint, row, section
+from seglab.ui.toolbar import button
+
+TIDY = {
+    "min_area": ("Min. area", "Separate pieces of fewer scene pixels are dropped"),
+    "fill_holes": ("Fill holes", "Holes of up to so many scene pixels are filled"),
+    "smooth": ("Smooth", "Corners and bays narrower than about so many pixels are evened out"),
+    "snap": ("Snap", "Edges move onto a neighbour's where the gap is no wider, in scene pixels"),
+}
+"""Label and tooltip of each setting of `Tidy`."""
+
+MOST = 1_000_000
+"""Pixels, of any setting."""
+
+
+class ProjectHandlers(Protocol):
+    """What the panel sets off."""
+
+    def go_to(self, text: str) -> None:
+        """Show a place."""
+
+    def take_view_as_area(self) -> None:
+        """Keep maps and suggestions to what is seen."""
+
+    def clear_area(self) -> None:
+        """Everywhere again."""
+
+    def set_tidy(self, tidy: Tidy) -> None:
+        """How masks are tidied on accepting."""
+
+    def set_overlaps(self, rule: str) -> None:
+        """What happens where objects overlap."""
+
+    def import_labels(self, name: str, as_proposals: bool) -> None:
+        """Take over labels from a file."""
+
+    def clear_cache(self) -> None:
+        """Empty the caches."""
+
+    def copy_code(self) -> None:
+        """Give the project as Python calls."""
+
+
+class ProjectPanel(widgets.VBox):
+    """What concerns the project as a whole.
+
+    Args:
+        handlers: what the fields and buttons call.
+        folder: of the project.
+        example: how a place may be written.
+    """
+
+    def __init__(self, handlers: ProjectHandlers, folder: Path, example: str) -> None:
+        self._do = handlers
+        self._following = False
+        self.areas = widgets.HTML()
+        self.cache = widgets.HTML()
+        self.clear = button("Clear", "trash", "Empty the caches; windows are encoded anew", handlers.clear_cache)
+        code = tip("Copy the Python calls that make these labels again", "code")
+        self.code = button("Copy as code", "code", code, handlers.copy_code)
+        self.code.add_class("seglab-wide")
+        where = widgets.HTML(faint(str(folder)))
+        super().__init__(
+            [
+                self._make_place(example),
+                section("Areas", self.areas),
+                self._make_accepting(),
+                self._make_import(),
+                section("Project", where, row(self.cache, self.clear), row(self.code)),
+            ]
+        )
+
+    def _make_place(self, example: str) -> widgets.VBox:
+        self.place = widgets.Text(
+            placeholder=example, tooltip=tip(f"A place, such as {example}", "place"), continuous_update=False
+        )
+        self.place.on_msg(self._entered(lambda: self._do.go_to(self.place.value)))
+        self.go = button("", "arrow-right", "Show that place", lambda: self._do.go_to(self.place.value))
+        self.take_view = button(
+            "Only this view", "crop", "Keep maps and suggestions to what is seen now", self._do.take_view_as_area
+        )
+        self.take_view.add_class("seglab-wide")
+        self.everywhere = button("", "times", "Maps and suggestions of the whole scene", self._do.clear_area)
+        self.extent = widgets.HTML()
+        return section("Place", row(self.place, self.go), row(self.take_view, self.everywhere), self.extent)
+
+    def _make_accepting(self) -> widgets.VBox:
+        self.tidy = {
+            name: widgets.BoundedIntText(description=label, tooltip=tooltip, min=0, max=MOST)
+            for name, (label, tooltip) in TIDY.items()
+        }
+        for field in self.tidy.values():
+            field.observe(self._tidied, names=["value"])
+        self.overlaps = widgets.Dropdown(
+            options=[("Later object wins", OVERLAPS[0]), ("Overlaps allowed", OVERLAPS[1])],
+            tooltip="What happens where an accepted object lies over another",
+        )
+        self.overlaps.observe(self._ruled, names=["value"])
+        fields = widgets.VBox(list(self.tidy.values()))
+        fields.add_class("seglab-tidy")
+        return section("On accepting, in pixels", fields, row(self.overlaps))
+
+    def _make_import(self) -> widgets.VBox:
+        self.file = widgets.Text(
+            placeholder="labels.geojson",
+            tooltip="GeoJSON, GeoPackage, Shapefile, COCO JSON, or another project's folder",
+            continuous_update=False,
+        )
+        self.as_proposals = widgets.Checkbox(value=False, description="To be reviewed first", indent=False)
+        taken = button("Import", "upload", "Take over the labels of that file", self._import)
+        return section("Import labels", row(self.file, taken), self.as_proposals)
+
+    # -- what it shows
+
+    def show(self, areas: pd.DataFrame, tidy: Tidy, overlaps: str, cache: Mapping[str, int], area_ha: str) -> None:
+        """Show how things stand.
+
+        Args:
+            areas: as `LabelSession.areas`.
+            tidy, overlaps: settings.
+            cache: bytes by kind.
+            area_ha: size of the area of interest in words; "" where there is none.
+        """
+        self._following = True
+        for name, field in self.tidy.items():
+            field.value = int(min(getattr(tidy, name), MOST))
+        self.overlaps.value = overlaps
+        self._following = False
+        self.areas.value = areas_html(areas)
+        megabytes = sum(cache.values()) / 1e6
+        self.cache.value = faint(f"Cache: {megabytes:,.0f} MB")
+        self.everywhere.disabled = not area_ha
+        self.extent.value = faint(
+            f"Maps and suggestions: {area_ha}." if area_ha else "Maps and suggestions: everywhere."
+        )
+
+    # -- what the person does
+
+    @staticmethod
+    def _entered(action: Any) -> Any:
+        def pressed(_: widgets.Widget, content: Mapping[str, object], buffers: object) -> None:
+            if content.get("event") == "submit":
+                action()
+
+        return pressed
+
+    def _tidied(self, _: object) -> None:
+        if not self._following:
+            self._do.set_tidy(Tidy(**{name: field.value for name, field in self.tidy.items()}))
+
+    def _ruled(self, change: Mapping[str, Any]) -> None:
+        if not self._following:
+            self._do.set_overlaps(change["new"])
+
+    def _import(self) -> None:
+        self._do.import_labels(self.file.value.strip(), self.as_proposals.value)
+
+
+def areas_html(areas: pd.DataFrame) -> str:
+    """Objects and hectares by class as a small table; pixels where there is no CRS."""
+    by = "hectares" if areas["hectares"].notna().all() else "pixels"
+    lines = "".join(
+        f"<tr><td>{html.escape(str(name))}</td><td>{line['objects']:.0f}</td><td>{line[by]:,.{digits(by)}f}</td></tr>"
+        for name, line in areas.iterrows()
+    )
+    unit = "ha" if by == "hectares" else "px"
+    return f'<table class="seglab-areas"><tr><th>Class</th><th>Objects</th><th>{unit}</th></tr>{lines}</table>'
+
+
+def digits(column: str) -> int:
+    """Decimals of a column of areas."""
+    return 2 if column == "hectares" else 0

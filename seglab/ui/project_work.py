@@ -1,0 +1,174 @@
+"""What a person does with the project as a whole, and how the labeler comes back as it was left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ipyleaflet
+from shapely.geometry import Point, box
+
+from seglab import jobs
+from seglab.app.kept_view import KeptView
+from seglab.app.tidy import Tidy
+from seglab.core.places import EXAMPLES, PLAIN_EXAMPLES
+from seglab.errors import LabelsFileError
+from seglab.ui.clipboard import CodeSheet
+from seglab.ui.project_panel import ProjectPanel
+from seglab.ui.toolbar import TOOLS
+
+if TYPE_CHECKING:
+    from seglab.ui.labeler import Labeler
+
+TITLE = "Project"
+"""Of the tab."""
+NEARBY = 64
+"""Scene pixels around a place that are shown with it, at least."""
+FRAME = {"color": "#ffffff", "weight": 2, "fill": False, "opacity": 0.95}
+SHADOW = {"color": "#222222", "weight": 5, "fill": False, "opacity": 0.7}
+
+
+class ProjectWork:
+    """Handlers of the project's panel.
+
+    Args:
+        app: the labeler.
+    """
+
+    def __init__(self, app: Labeler) -> None:
+        self._app = app
+        example = (PLAIN_EXAMPLES if app.frame.is_plain else EXAMPLES).split(" or ")[0]
+        self.panel = ProjectPanel(self, app.session.project.folder, example)
+        self.code = CodeSheet()
+        self._frame: ipyleaflet.GeoJSON | None = None
+
+    # -- what it shows
+
+    def refresh(self) -> None:
+        """Show how things stand; where the tab is not open, only the frame of the area of interest."""
+        app, session = self._app, self._app.session
+        self._draw_area()
+        if app.tabs.chosen == TITLE:
+            self.panel.show(session.areas, session.tidy, session.overlaps, session.cache_size, self._area_words())
+
+    def _area_words(self) -> str:
+        area = self._app.session.state.area_of_interest
+        if area is None:
+            return ""
+        metres = self._app.session.grid.area_m2(area)
+        return f"{area.area:,.0f} px" if metres is None else f"{metres / 1e4:,.1f} ha"
+
+    def _draw_area(self) -> None:
+        area, view = self._app.session.state.area_of_interest, self._app.view
+        if area is None and self._frame is None:
+            return
+        if self._frame is None:
+            self._frame = ipyleaflet.GeoJSON(data={"type": "FeatureCollection", "features": []}, pane="suggestions")
+            view.map.add(self._frame)
+        features = [
+            {
+                "type": "Feature",
+                "properties": {"style": {**style, "pane": "suggestions"}},
+                "geometry": view.frame.geojson(area, simplify=False),
+            }
+            for style in ((SHADOW, FRAME) if area is not None else ())
+        ]
+        data = {"type": "FeatureCollection", "features": features}
+        if self._frame.data != data:
+            self._frame.data = data
+
+    # -- what the person does
+
+    def ask_for_place(self) -> None:
+        """Put the cursor where a place is written."""
+        self._app.tabs.choose(TITLE)
+        self.panel.place.focus()
+
+    def go_to(self, text: str) -> None:
+        """Show a place."""
+        app = self._app
+        with app.messages:
+            col, row = app.session.find_place(text)
+            app.view.fly_to(Point(col, row).buffer(NEARBY))
+            app.messages.show(f"{text.strip()} is in the middle of the map.", "done")
+
+    def take_view_as_area(self) -> None:
+        """Keep maps and suggestions to what is seen."""
+        app = self._app
+        with app.messages:
+            if app.view.view is None:
+                return
+            (x0, y0), (x1, y1) = (app.frame.to_crs(*corner) for corner in app.view.view)
+            area = box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+            app.session.set_area_of_interest(area, crs=app.frame.crs)
+            app.messages.show("Maps and suggestions stay within this view; undo takes it back.", "done")
+
+    def clear_area(self) -> None:
+        """Everywhere again."""
+        with self._app.messages:
+            self._app.session.set_area_of_interest(None)
+            self._app.messages.show("Maps and suggestions are of the whole scene again.", "done")
+
+    def set_tidy(self, tidy: Tidy) -> None:
+        """How masks are tidied on accepting."""
+        self._app.session.tidy = tidy
+        self.keep_view()
+
+    def set_overlaps(self, rule: str) -> None:
+        """What happens where objects overlap."""
+        with self._app.messages:
+            self._app.session.overlaps = rule
+
+    def import_labels(self, name: str, as_proposals: bool) -> None:
+        """Take over labels from a file."""
+        app = self._app
+        with app.messages:
+            if not name:
+                raise LabelsFileError("name the file first: GeoJSON, GeoPackage, Shapefile, COCO JSON, or a project")
+            count = app.session.import_labels(name, as_proposals=as_proposals)
+            objects = f"{count} object{'' if count == 1 else 's'}"
+            how = "proposed; Q reviews them" if as_proposals else "imported; undo takes them back"
+            app.messages.show(f"{objects} {how}.", "done")
+
+    def clear_cache(self) -> None:
+        """Empty the caches."""
+        with self._app.messages:
+            freed = self._app.session.clear_cache()
+            self.refresh()
+            self._app.messages.show(f"{freed / 1e6:,.0f} MB are free again.", "done")
+
+    def copy_code(self) -> None:
+        """Give the project as Python calls: to the clipboard, and to look at."""
+        app = self._app
+        with app.messages:
+            job = jobs.start(lambda reporter: app.session.as_code(), title="write as code")
+            app.jobs.follow(job, self.code.give, lambda: None)
+
+    # -- the view that comes back
+
+    def restore_view(self) -> None:
+        """Show what was shown when the project was left."""
+        app, kept = self._app, self._app.session.kept_view
+        if kept is None:
+            return
+        for name in kept.hidden:
+            if name in app.classes.eyes:
+                app.classes.eyes[name].value = False
+        app.classes.choose(kept.class_name)
+        if kept.tool in TOOLS:
+            app.toolbar.choose(kept.tool)
+        names = {field for field in vars(Tidy()) if field}
+        app.session.tidy = Tidy(**{name: value for name, value in kept.tidy if name in names and value >= 0})
+        if kept.center is not None and kept.zoom is not None:
+            app.view.map.center, app.view.map.zoom = kept.center, kept.zoom
+
+    def keep_view(self) -> None:
+        """Keep what is shown for the next time."""
+        app = self._app
+        shown = app.view.map
+        tidy = tuple((name, float(value)) for name, value in vars(app.session.tidy).items())
+        app.session.keep_view(
+            KeptView(
+                tuple(shown.center), float(shown.zoom), app.toolbar.tool, app.classes.chosen,
+                tuple(sorted(app.classes.hidden)), tidy,
+            )
+        )  # fmt: skip
