@@ -78,6 +78,9 @@ class ViewFile:
 
     def read(self) -> KeptView | None:
         """The view that was kept; None where there is none, or none that can be used."""
+        with self._lock:
+            if self._waiting is not None:
+                return self._waiting
         try:
             return KeptView.from_json(json.loads(self.path.read_bytes()))
         except FileNotFoundError:

@@ -162,8 +162,7 @@ def _windows(
 
 
 def _valid_strip(scene: Scene, top: int, height: int, area: BaseGeometry | None) -> np.ndarray:
-    """(rows, cols) bool: where the scene has data, inside the area, in `height` rows from `top` on, or fewer at the scene's
-    end."""
+    """(rows, cols) bool: where the scene has data inside the area, in `height` rows from `top` or fewer at the end."""
     strip = Window(0, top, scene.grid.width, min(height, scene.grid.height - top))
     valid = scene.read(strip, bands=scene.bands)[1]
     return valid if area is None else valid & rasterize(area, strip)

@@ -1,4 +1,4 @@
-"""The column of the project: places, the area of interest, hectares by class, how masks are tidied, import, cache, code."""
+"""The column of the project: places, the area of interest, hectares, tidying, import, cache, code."""
 
 from __future__ import annotations
 

@@ -1,0 +1,95 @@
+"""The project's tab, and the view that comes back."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+from shapely.geometry import box
+
+from seglab.app.label_events import ALLOWED
+from seglab.app.tidy import Tidy
+from seglab.ui.project_panel import areas_html
+from seglab.ui.project_work import TITLE
+
+
+def test_a_place_is_gone_to_and_a_wrong_one_is_explained(labeler) -> None:
+    labeler.command("place")
+    assert labeler.tabs.chosen == TITLE
+    labeler.project.go_to("pixel 100 50")
+    lat, lon = labeler.frame.to_map(100, 50)
+    assert abs(labeler.view.map.center[0] - lat) < 1e-5 and abs(labeler.view.map.center[1] - lon) < 1e-5
+    labeler.project.go_to("nowhere")
+    assert labeler.messages.kind == "error" and "write it like" in labeler.messages.text
+
+
+def test_the_view_becomes_the_area_of_interest(labeler) -> None:
+    frame, session = labeler.frame, labeler.session
+    (s, w), (n, e) = frame.bounds
+    for name, value in (("south", s), ("west", w), ("north", (s + n) / 2), ("east", (w + e) / 2)):
+        labeler.view.map.set_trait(name, value)
+    labeler.project.take_view_as_area()
+    area = session.state.area_of_interest
+    assert abs(area.area / (session.shape[0] * session.shape[1]) - 0.25) < 0.02
+    assert len(labeler.project._frame.data["features"]) == 2
+    labeler.tabs.choose(TITLE)
+    assert "everywhere" not in labeler.project.panel.extent.value
+    labeler.project.clear_area()
+    assert session.area_of_interest is None and labeler.project._frame.data["features"] == []
+    assert "everywhere" in labeler.project.panel.extent.value
+    session.undo()
+    assert len(labeler.project._frame.data["features"]) == 2
+
+
+def test_hectares_follow_while_the_tab_is_open(labeler, hand) -> None:
+    labeler.tabs.choose(TITLE)
+    before = labeler.project.panel.areas.value
+    hand.click(60.5, 60.5)
+    labeler.command("accept")
+    after = labeler.project.panel.areas.value
+    assert after != before and after == areas_html(labeler.session.areas) and "ha</th>" in after
+
+
+def test_tidying_and_overlaps_are_set_and_come_back(labeler, make_labeler) -> None:
+    labeler.tabs.choose(TITLE)
+    panel = labeler.project.panel
+    panel.tidy["min_area"].value, panel.tidy["snap"].value = 20, 3
+    panel.overlaps.value = ALLOWED
+    assert labeler.session.tidy == Tidy(min_area=20, snap=3) and labeler.session.overlaps == ALLOWED
+    labeler.command("tool:box")
+    name = next(iter(labeler.classes.eyes))
+    labeler.classes.eyes[name].value = False
+    labeler.view.map.center, labeler.view.map.zoom = (0.01, 0.02), 7.0
+    labeler.project.keep_view()
+    again = make_labeler(labeler.session)
+    assert again.session.tidy == Tidy(min_area=20, snap=3) and again.toolbar.tool == "box"
+    assert again.classes.hidden == {name} and again.view.map.zoom == 7.0
+
+
+def test_import_to_be_reviewed(labeler, tmp_path) -> None:
+    grid = labeler.session.grid
+    outline = grid.geometry_from_pixel(box(10, 10, 40, 40), grid.crs)
+    gpd.GeoDataFrame({"class": ["water"]}, geometry=[outline], crs=grid.crs).to_file(tmp_path / "old.gpkg")
+    panel = labeler.project.panel
+    panel.file.value, panel.as_proposals.value = str(tmp_path / "old.gpkg"), True
+    panel._import()
+    assert len(labeler.session.proposals) == 1 and "1 object proposed" in labeler.messages.text
+    panel.file.value = ""
+    panel._import()
+    assert labeler.messages.kind == "error" and "name the file first" in labeler.messages.text
+
+
+def test_the_cache_is_cleared(labeler, hand) -> None:
+    hand.click(60.5, 60.5)
+    assert sum(labeler.session.cache_size.values()) > 0
+    labeler.session.prefetches = False
+    labeler.project.clear_cache()
+    assert "free again" in labeler.messages.text
+
+
+def test_code_is_given(labeler, hand) -> None:
+    hand.click(60.5, 60.5)
+    labeler.command("accept")
+    labeler.command("code")
+    hand.until(lambda: labeler.project.code.is_open, "the code")
+    assert "session.accept" in labeler.project.code.text.value
+    labeler.command("escape")
+    assert not labeler.project.code.is_open
