@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglab.core.windows import sweep_windows
+from seglab.core.windows import Window, sweep_windows
 from seglab.inference.blend import Blender
 
 
@@ -26,3 +26,20 @@ def test_a_field_seen_through_windows_comes_back(rows: int, cols: int, size: int
     assert [row for row, _ in strips] == list(np.cumsum([0] + [s.shape[1] for _, s in strips[:-1]]))
     np.testing.assert_allclose(np.concatenate([s for _, s in strips], axis=1), field, atol=1e-4)
     assert widest <= size * scale
+
+
+def test_rows_that_no_window_touches_are_in_no_strip() -> None:
+    """An area of interest leaves windows out: what is handed out lies where it belongs, in bounded memory."""
+    blender, strips, held = Blender(1, (100, 30)), [], 0
+    for row, value in ((20, 1.0), (70, 2.0)):
+        window = Window(10, row, 10, 10)
+        strips += blender.add(window, np.full((1, 10, 10), value, dtype=np.float32))
+        held = max(held, blender._sum.shape[1])
+    strips += blender.finish()
+    found = np.zeros((100, 30), dtype=np.float32)
+    for row, strip in strips:
+        found[row : row + strip.shape[1]] = strip[0]
+    expected = np.zeros_like(found)
+    expected[20:30, 10:20], expected[70:80, 10:20] = 1, 2
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert held <= 20 and sum(strip.shape[1] for _, strip in strips) <= 40
