@@ -11,6 +11,9 @@ import numpy as np
 from seglab.app.labelled import LabelledObject
 from seglab.core.grid import Grid
 
+_TYPES = {"id": "int64", "round": "int64", "iou": "float64", "unsure": "bool"}
+"""Of the columns that do not hold text."""
+
 
 def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFrame:
     """One row per object, in the grid's CRS (pixel coordinates where it has none).
@@ -34,7 +37,9 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         "note": [o.note for o in objects],
         "origin": [o.origin for o in objects],
     }
+    # Named, since an empty column says nothing of what will be in it.
+    typed = {name: pd.Series(values, dtype=_TYPES.get(name, "str")) for name, values in columns.items()}
     outlines = [o.geometry for o in objects]
     if grid.crs is not None:
         outlines = grid.geometry_from_pixel(np.array(outlines, dtype=object), grid.crs)
-    return gpd.GeoDataFrame(columns, geometry=outlines, crs=grid.crs)
+    return gpd.GeoDataFrame(typed, geometry=outlines, crs=grid.crs)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from seglab.app.labelled import LabelledObject
-from seglab.app.labels_table import labels_table
+from seglab.app.labels_file import LabelsFile
 from seglab.app.proposed import ProposedObject
 from seglab.app.state import History, State
 from seglab.core.grid import Grid
@@ -35,7 +35,7 @@ class Ledger:
         self._project = project
         self.state: State = self._history.state()
         self.state = self._up_to_date()
-        self._grid = grid
+        self._file = LabelsFile(project, grid)
         self._author = author
         self._listeners: list[Callable[[str], None]] = []
 
@@ -61,7 +61,7 @@ class Ledger:
                 apply()
             try:
                 if what in ("labels", "classes"):
-                    self._project.write_labels(labels_table(self.state.objects, self._grid), self.state.classes)
+                    self._file.write(self.state)
             finally:
                 self.tell(what)
         return event.id

@@ -45,6 +45,9 @@ TITLES = {
 }
 """What can be undone, in words; the fields are the event's data."""
 
+_STANDING = ("review", "never_train", "area_of_interest", "round", "rollback")
+"""Kinds of which each one that is not undone is part of the state."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -133,14 +136,14 @@ class History:
         areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
         interest: BaseGeometry | None = None
         current = 0
-        for event in self.done:
+        for event in [e for e in self.done if e.kind in _STANDING]:  # few, of ten thousand
             with _decoding(event):
                 if event.kind in areas:
                     areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
                 elif event.kind == "area_of_interest":
                     found = event.data["geometry"]
                     interest = None if found is None else shapely.from_wkb(found)
-                elif event.kind in ("round", "rollback"):
+                else:
                     current = int(event.data["number"])
         # Classes that a project starts with are not something a person did.
         last = next((event for event in reversed(self.done) if not event.data.get("initial")), None)
@@ -186,10 +189,11 @@ class History:
     def _turn(self, event: Event) -> None:
         """Undo or redo."""
         source, sink = (self.done, self.undone) if event.kind == "undo" else (self.undone, self.done)
-        target = next((e for e in reversed(source) if e.id == event.data.get("event")), None)
-        if target is None:  # another notebook may have undone it first
+        wanted = event.data.get("event")
+        place = next((i for i in reversed(range(len(source))) if source[i].id == wanted), None)
+        if place is None:  # another notebook may have undone it first
             return
-        source.remove(target)
+        target = source.pop(place)
         if event.kind == "redo" and (not self.done or self.done[-1].id < target.id):
             self._apply(target)
             return

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,9 +14,12 @@ import pyogrio
 
 from seglab.errors import ProjectDamagedError, WriteError
 from seglab.store import atomic
+from seglab.store.geopackage_rows import change_rows, index_rows
 from seglab.store.qgis_style import add_style, categorised_qml
 
 CLASS_COLUMN = "class"
+KEY_COLUMN = "id"
+"""Tells labels apart, where it is there."""
 PIXEL_NOTE = "Pixel coordinates (column, row) of an image without georeference; origin at its top-left corner"
 
 _LOCK_WAIT_S = 1.0
@@ -42,7 +45,27 @@ def write(labels: gpd.GeoDataFrame, path: Path, layer: str, styles: Mapping[str,
         _write_layer(labels, temp, layer)
         with contextlib.closing(sqlite3.connect(temp)) as database, database:
             add_style(database, layer, qml)
+            if KEY_COLUMN in labels.columns:
+                index_rows(database, layer, KEY_COLUMN)
         _put_in_place(temp, path)
+
+
+def change(changed: gpd.GeoDataFrame, gone: Sequence[object], path: Path, layer: str) -> bool:
+    """Change some rows of a GeoPackage that `write` made, and leave all else as it is.
+
+    Args:
+        changed: as for `write`, in the layer's CRS; they replace the rows of the same `id`, or are new.
+        gone: `id`s of the rows to take out.
+        path, layer: see `write`.
+
+    Returns:
+        Whether it was possible; if not, nothing was changed.
+    """
+    try:
+        change_rows(path, layer, KEY_COLUMN, changed, gone)
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def read(path: Path, layer: str) -> gpd.GeoDataFrame:
@@ -87,11 +110,12 @@ def _write_layer(labels: gpd.GeoDataFrame, path: Path, layer: str) -> None:
 def _put_in_place(temp: Path, path: Path) -> None:
     """Give the finished file its final name, also while QGIS has the former one open.
 
-    QGIS keeps a write-ahead log beside the file. A new file under that name would be read together with the
-    old log and be damaged by it, so then (and where Windows refuses to replace an open file) the content is
-    copied by SQLite in one transaction: as atomic, and what QGIS shows next is the new content.
+    QGIS keeps a write-ahead log beside the file, and whoever is killed in the middle of a transaction leaves a
+    journal. A new file under that name would be read together with the old log and be damaged by it, so then (and
+    where Windows refuses to replace an open file) the content is copied by SQLite in one transaction: as atomic,
+    and what QGIS shows next is the new content.
     """
-    if not path.with_name(path.name + "-wal").exists():
+    if not any(path.with_name(path.name + ending).exists() for ending in ("-wal", "-journal")):
         try:
             atomic.put_in_place(temp, path)
             return

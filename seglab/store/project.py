@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from seglab.errors import ProjectBusyError, ProjectDamagedError, ProjectError, WriteError
 from seglab.store import atomic, geopackage
 from seglab.store.events import EVENTS_NAME, Event, EventLog
+from seglab.store.geopackage_rows import stamp
 from seglab.store.lock import FolderLock
 from seglab.store.rounds import ROUNDS_NAME, RoundStore
 from seglab.store.schema import MANIFEST_NAME, RESERVED, SCHEMA_VERSION, encode_manifest, read_manifest
@@ -38,6 +39,7 @@ class Project:
         self._lock = FolderLock(folder)
         self._log = EventLog(folder / EVENTS_NAME, self._lock)
         self._rounds = RoundStore(folder / ROUNDS_NAME)
+        self._labels_stamp: object = None  # of labels.gpkg as this object wrote it last
 
     @classmethod
     def create(cls, folder: str | Path, manifest: Mapping[str, Any]) -> Project:
@@ -172,7 +174,26 @@ class Project:
             WriteError: It could not be written (open in another program); the events are not affected.
         """
         with self._lock.held():
+            self._labels_stamp = None
             geopackage.write(labels, self.labels_path, LABELS_LAYER, styles)
+            self._labels_stamp = stamp(self.labels_path)
+
+    def change_labels(self, changed: gpd.GeoDataFrame, gone: Sequence[object]) -> bool:
+        """Change some rows of labels.gpkg: as quick with many labels as with few.
+
+        Args:
+            changed: labels that are new or take the place of those with the same `id`; as for `write_labels`.
+            gone: `id`s of labels to take out.
+
+        Returns:
+            False, with nothing changed, unless the file is as this object wrote it last: use `write_labels` then.
+        """
+        with self._lock.held():
+            known = self._labels_stamp is not None and self._labels_stamp == stamp(self.labels_path)
+            if not known or not geopackage.change(changed, gone, self.labels_path, LABELS_LAYER):
+                return False
+            self._labels_stamp = stamp(self.labels_path)
+            return True
 
     def read_labels(self) -> gpd.GeoDataFrame:
         """The labels as they stand in labels.gpkg, edits made elsewhere included; empty if not yet written.

@@ -110,6 +110,112 @@ def test_qgis_finds_a_default_style_with_the_colours(project, labels):
     assert list(colours) == list(STYLES)
 
 
+# -- single rows
+
+
+def test_changed_rows_read_as_if_all_had_been_written(project, labels):
+    labels = labels.set_crs(32612)
+    project.write_labels(labels, STYLES)
+    changed = labels.iloc[[1, 0]].assign(id=["b", "c"])
+    changed.loc[changed["id"] == "c", "class"] = 'odd & "quoted"'
+    changed = changed.set_geometry(changed.geometry.translate(1000, -500))
+    assert project.change_labels(changed, ["a"])
+    for read in (project.read_labels(), gpd.read_file(project.labels_path, layer="labels")):
+        assert_geodataframe_equal(
+            read[labels.columns],
+            as_multi(changed.reset_index(drop=True)),
+            check_dtype=False,
+            normalize=True,
+            check_like=True,
+        )
+        assert read.crs == 32612
+    path = project.labels_path
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(path, "SELECT feature_count FROM gpkg_ogr_contents") == [(2,)]
+    west, south, east, north = changed.total_bounds
+    ((min_x, min_y, max_x, max_y),) = rows(
+        path, "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE data_type = 'features'"
+    )
+    assert min_x <= west and min_y <= south and max_x >= east and max_y >= north
+    # the spatial index has moved with the rows
+    for outline, name in zip(changed.geometry, changed["id"], strict=True):
+        corner = outline.bounds[:2]
+        found = pyogrio.read_dataframe(path, layer="labels", bbox=(*corner, corner[0] + 1e-3, corner[1] + 1e-3))
+        assert name in found["id"].tolist()
+    former = labels.geometry.iloc[0].representative_point()
+    assert pyogrio.read_dataframe(path, layer="labels", bbox=former.buffer(0.01).bounds).empty
+
+
+def test_rows_are_put_into_an_empty_file(project, labels):
+    project.write_labels(labels.iloc[:0], STYLES)
+    assert project.change_labels(labels, [])
+    assert project.read_labels()["id"].tolist() == labels["id"].tolist()
+    assert project.change_labels(labels.iloc[:0], list(labels["id"]))
+    assert project.read_labels().empty
+
+
+def test_a_file_that_others_have_touched_is_not_changed_in_part(project, labels):
+    assert not project.change_labels(labels, [])  # there is none
+    project.write_labels(labels, STYLES)
+    other = Project.open(project.folder)
+    assert not other.change_labels(labels.iloc[:1], ["b"])  # it does not know what is in it
+    other.write_labels(labels.iloc[:1], STYLES)
+    assert not project.change_labels(labels.iloc[:0], ["a"])
+    assert project.read_labels()["id"].tolist() == ["a"]
+    project.write_labels(labels, STYLES)
+    with closing(sqlite3.connect(project.labels_path)) as database, database:
+        database.execute("UPDATE layer_styles SET description = 'theirs'")
+    before = project.labels_path.read_bytes()
+    assert not project.change_labels(labels.iloc[:1], ["b"])
+    assert project.labels_path.read_bytes() == before
+
+
+def test_rows_are_not_changed_while_another_program_holds_the_file(project, labels, spawn):
+    project.write_labels(labels, STYLES)
+    qgis = spawn(HOLD_LIKE_QGIS, project.labels_path, "read")
+    assert qgis.stdout.readline() == "2\n"
+    assert not project.change_labels(labels.iloc[:0], ["a"])
+    assert qgis.communicate("\n")[0] == "2\n"
+    assert len(project.read_labels()) == 2
+
+
+# Changes all rows again and again, until it is killed.
+CHANGE_FOREVER = """
+import sys
+import geopandas as gpd
+from shapely.geometry import box
+from seglab.store.project import Project
+project = Project.open(sys.argv[1])
+def table(first):
+    names = [f"n{i}" for i in range(first, first + 400)]
+    shapes = [box(i % 20, first, i % 20 + 1, first + 1) for i in range(400)]
+    return gpd.GeoDataFrame({"id": names, "class": ["water"] * 400}, geometry=shapes, crs=32612)
+project.write_labels(table(0), {})
+first = 0
+while True:
+    before = list(table(first)["id"])
+    first += 400
+    after = table(first)
+    print("changing", flush=True)
+    assert project.change_labels(after, before)
+"""
+
+
+@pytest.mark.parametrize("changes", [1, 2, 3, 5, 8])
+def test_a_writer_that_is_killed_leaves_one_state_or_the_next(project, labels, spawn, changes):
+    writer = spawn(CHANGE_FOREVER, project.folder)
+    for _ in range(changes):
+        assert writer.stdout.readline() == "changing\n"
+    writer.kill()  # in the middle of it
+    writer.wait()
+    if changes % 2:  # the next writer may be the first to see what was left
+        first = int(project.read_labels()["id"].iloc[0][1:])
+        assert project.read_labels()["id"].tolist() == [f"n{i}" for i in range(first, first + 400)]
+    project.write_labels(labels.set_crs(32612), STYLES)
+    assert project.read_labels()["id"].tolist() == ["a", "b"]
+    assert rows(project.labels_path, "PRAGMA integrity_check") == [("ok",)]
+
+
 @pytest.mark.parametrize("colour", ["red", "#12345", "#1234567", "#gggggg", None, (1, 2, 3)])
 def test_a_bad_colour_is_refused_and_the_former_file_stands(project, labels, colour):
     project.write_labels(labels, STYLES)
