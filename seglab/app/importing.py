@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import geopandas as gpd
+import rasterio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -37,8 +38,9 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
         raise LabelsFileError("the labels are georeferenced and the scene is not; give them in pixel coordinates")
     crs = PIXEL if labels.crs is None else labels.crs
     found = []
-    for name, outline in zip(labels[CLASS], labels.geometry, strict=True):
-        inside = outline_in_scene(outline, grid, crs)
+    with rasterio.Env():  # one for all; otherwise each outline sets one up, which takes as long as the rest
+        outlines = [outline_in_scene(outline, grid, crs) for outline in labels.geometry]
+    for name, inside in zip(labels[CLASS], outlines, strict=True):
         if inside is not None:
             window = window_around(inside, size, 1, grid.shape)
             place = [window.col, window.row, window.width, window.height, window.scale]

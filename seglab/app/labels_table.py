@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 
 from seglab.app.labelled import LabelledObject
 from seglab.core.grid import Grid

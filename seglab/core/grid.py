@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -185,17 +186,27 @@ class Grid:
 
         None without a CRS. Web Mercator and other projections that stretch do not matter: it is not measured in them.
         """
-        if self.crs is None:
-            return None
-        ground = self.geometry_from_pixel(geometry, LONLAT, max_segment=_AREA_SEGMENT)
-        geod = pyproj.Geod(ellps="WGS84")
+        return None if self.crs is None else self.areas_m2([geometry])[0]
 
-        def ring(line: BaseGeometry) -> float:
+    def areas_m2(self, geometries: Sequence[BaseGeometry]) -> list[float]:
+        """The true area of each geometry, see `area_m2`; for a scene with a CRS.
+
+        Many at once take a fraction of the time that they take one by one.
+        """
+        parts, owners = shapely.get_parts(np.array(geometries, dtype=object), return_index=True)
+        polygons = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+        parts, owners = parts[polygons], owners[polygons]
+        ground = self.geometry_from_pixel(parts, LONLAT, max_segment=_AREA_SEGMENT)
+        rings, places = shapely.get_rings(ground, return_index=True)
+        coordinates = shapely.get_coordinates(rings)
+        ends = np.cumsum(shapely.get_num_coordinates(rings))
+        outer = np.r_[True, places[1:] != places[:-1]]  # the first ring of each polygon
+        geod, found = pyproj.Geod(ellps="WGS84"), np.zeros(len(geometries))
+        for start, end, place, sign in zip(np.r_[0, ends[:-1]], ends, places, np.where(outer, 1, -1), strict=True):
             # Its sign tells the direction, which is not to be trusted across the antimeridian.
-            return abs(geod.geometry_area_perimeter(line)[0])
-
-        parts = [part for part in getattr(ground, "geoms", [ground]) if part.geom_type == "Polygon"]
-        return float(sum(ring(part.exterior) - sum(ring(hole) for hole in part.interiors) for part in parts))
+            area, _ = geod.polygon_area_perimeter(*coordinates[start:end].T)
+            found[owners[place]] += sign * abs(area)
+        return found.tolist()
 
     def geometry_from_pixel(
         self, geometry: BaseGeometry, crs: Any = None, max_segment: float | None = None

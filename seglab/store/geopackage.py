@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 import warnings
@@ -51,7 +52,7 @@ def write(labels: gpd.GeoDataFrame, path: Path, layer: str, styles: Mapping[str,
 
 
 def change(changed: gpd.GeoDataFrame, gone: Sequence[object], path: Path, layer: str) -> bool:
-    """Change some rows of a GeoPackage that `write` made, and leave all else as it is.
+    """Change some rows of a GeoPackage that `write` made; the file is replaced as a whole by its changed copy.
 
     Args:
         changed: as for `write`, in the layer's CRS; they replace the rows of the same `id`, or are new.
@@ -59,13 +60,19 @@ def change(changed: gpd.GeoDataFrame, gone: Sequence[object], path: Path, layer:
         path, layer: see `write`.
 
     Returns:
-        Whether it was possible; if not, nothing was changed.
+        Whether it could be changed; if not, it is as it was.
+
+    Raises:
+        WriteError: see `write`.
     """
-    try:
-        change_rows(path, layer, KEY_COLUMN, changed, gone)
-    except sqlite3.Error:
-        return False
-    return True
+    with atomic.temporary(path) as temp:
+        shutil.copyfile(path, temp)  # some milliseconds for ten thousand labels, which take 100 to write
+        try:
+            change_rows(temp, layer, KEY_COLUMN, changed, gone)
+        except sqlite3.Error:
+            return False
+        _put_in_place(temp, path)
+        return True
 
 
 def read(path: Path, layer: str) -> gpd.GeoDataFrame:

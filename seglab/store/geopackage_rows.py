@@ -1,4 +1,4 @@
-"""Single rows of a GeoPackage's layer changed in place, in one transaction of SQLite's.
+"""Single rows of a GeoPackage's layer changed, without GDAL, which cannot do that.
 
 A layer's spatial index is kept by triggers that call functions which GDAL and QGIS bring along and SQLite does not
 know (OGC 12-128r18, annex F.3); here they are written in Python.
@@ -27,7 +27,6 @@ _FIXED_BYTES = 8
 """Of the header before the envelope."""
 _CHANGE_COUNTER = slice(24, 28)
 """Bytes of an SQLite file that every transaction changes."""
-_LOCK_WAIT_S = 0.5
 
 
 def stamp(path: Path) -> tuple[int, int, int, bytes] | None:
@@ -51,19 +50,21 @@ def index_rows(database: sqlite3.Connection, layer: str, key: str) -> None:
 
 
 def change_rows(path: Path, layer: str, key: str, changed: gpd.GeoDataFrame, gone: Sequence[object]) -> None:
-    """Put rows into a layer, in place of those of the same key, and take others out; all or nothing.
+    """Put rows into a layer, in place of those of the same key, and take others out.
 
     Args:
-        path: of the GeoPackage.
+        path: of the GeoPackage; a copy that nobody else knows, since whoever dies in here leaves half of the work.
         layer: of polygons.
         key: the column that tells rows apart.
         changed: polygons and multipolygons with the layer's columns, in its CRS.
         gone: keys of the rows to be taken out.
 
     Raises:
-        sqlite3.Error: another program keeps the file locked, or it is not such a GeoPackage; nothing was changed.
+        sqlite3.Error: it is not such a GeoPackage.
     """
-    with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_WAIT_S)) as database, database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute("PRAGMA synchronous = OFF")
         _add_functions(database)
         found = database.execute(
             "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
@@ -107,7 +108,6 @@ def _bounds(blob: bytes) -> tuple[float, float, float, float]:
 
 
 def _add_functions(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA synchronous = NORMAL")  # what a power cut may damage is written anew from the events
     database.execute("PRAGMA trusted_schema = ON")  # else the file's own triggers may not call them
     for place, name in enumerate(("ST_MinX", "ST_MinY", "ST_MaxX", "ST_MaxY")):
         database.create_function(name, 1, lambda blob, place=place: _bounds(blob)[place], deterministic=True)

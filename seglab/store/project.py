@@ -187,10 +187,15 @@ class Project:
 
         Returns:
             False, with nothing changed, unless the file is as this object wrote it last: use `write_labels` then.
+
+        Raises:
+            WriteError: see `write_labels`.
         """
         with self._lock.held():
-            known = self._labels_stamp is not None and self._labels_stamp == stamp(self.labels_path)
-            if not known or not geopackage.change(changed, gone, self.labels_path, LABELS_LAYER):
+            known, self._labels_stamp = self._labels_stamp, None
+            if known is None or known != stamp(self.labels_path):
+                return False
+            if not geopackage.change(changed, gone, self.labels_path, LABELS_LAYER):
                 return False
             self._labels_stamp = stamp(self.labels_path)
             return True

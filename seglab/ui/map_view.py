@@ -127,6 +127,7 @@ class MapView:
             panes=_PANES,
             center=center,
             zoom=zoom,
+            prefer_canvas=True,
             scroll_wheel_zoom=True,
             double_click_zoom=False,  # the second click of a hasty person is not a wish to zoom
             box_zoom=False,  # Shift with a click means minus

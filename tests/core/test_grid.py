@@ -204,3 +204,8 @@ def test_areas_are_true_where_web_mercator_stretches(lat: float) -> None:
     assert grid.area_m2(square) == pytest.approx(true, rel=1e-5)
     holed = square.difference(shapely.box(20, 20, 40, 40))
     assert grid.area_m2(holed) == pytest.approx(true - grid.area_m2(shapely.box(20, 20, 40, 40)), rel=1e-6)
+    two = shapely.MultiPolygon([holed, shapely.box(150, 0, 160, 10)])
+    together = grid.areas_m2([square, shapely.MultiPolygon(), two, holed])
+    alone = grid.area_m2(holed) + grid.area_m2(shapely.box(150, 0, 160, 10))
+    assert together == pytest.approx([grid.area_m2(square), 0.0, alone, grid.area_m2(holed)], rel=1e-12)
+    assert grid.areas_m2([]) == []

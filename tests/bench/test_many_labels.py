@@ -1,0 +1,132 @@
+"""How quick the map and the session stay with ten thousand accepted objects: `make bench` prints the table."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+import rasterio
+import shapely
+from playwright.sync_api import Page
+from shapely.geometry import box
+
+import seglab
+from tests.browser.lab import Lab, open_notebook, run_all, wait_for, wait_for_tiles, write_notebook
+
+FEW, MANY = 10, 10_000
+SPACING = 14
+"""Scene pixels from one object to the next: ten thousand fill the packaged scene."""
+NOTEBOOK = "many.ipynb"
+CELL = """
+import seglab
+from seglab.datasets.examples import example
+
+session = seglab.open(example("landsat"), classes=["water", "field"], project="many.seglab", device="cpu")
+session.import_labels("many.gpkg")
+session.prefetches = False
+labeler = seglab.Labeler(session)
+labeler
+"""
+
+WATCH = """() => {
+    const seen = { frames: [], tasks: [], on: true };
+    window.seen = seen;
+    let last = performance.now();
+    const look = now => { seen.frames.push(now - last); last = now; if (seen.on) requestAnimationFrame(look); };
+    requestAnimationFrame(look);
+    seen.observer = new PerformanceObserver(list => list.getEntries().forEach(e => seen.tasks.push(e.duration)));
+    seen.observer.observe({ type: "longtask" });
+}"""
+"""Note the time between frames, and tasks that take over 50 ms."""
+WATCHED = "() => { window.seen.on = false; window.seen.observer.disconnect(); return window.seen; }"
+
+
+def write_labels(path: Path, count: int) -> None:
+    """A GeoPackage of round objects in two classes, spread over the packaged scene."""
+    with rasterio.open(seglab.example("landsat")) as scene:
+        transform, crs = scene.transform, scene.crs
+    side = int(MANY**0.5)
+    step = side * side // count
+    places = [(i % side, i // side) for i in range(0, step * count, step)]
+    discs = [shapely.Point(SPACING * c + 8, SPACING * r + 8).buffer(5, quad_segs=4) for c, r in places]
+    a, b, c, d, e, f = transform[:6]
+    ground = [shapely.affinity.affine_transform(disc, (a, b, d, e, c, f)) for disc in discs]
+    names = ["water" if i % 2 else "field" for i in range(count)]
+    gpd.GeoDataFrame({"class": names}, geometry=ground, crs=crs).to_file(path, layer="labels")
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[list[str]]:
+    """Lines that tests add; printed at the end."""
+    lines: list[str] = []
+    yield lines
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def milliseconds(act: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    act()
+    return 1000 * (time.perf_counter() - started)
+
+
+def test_session(tmp_path: Path, table: list[str]) -> None:
+    found: dict[int, dict[str, float]] = {}
+    for count in (FEW, MANY):
+        write_labels(tmp_path / "in.gpkg", count)
+        session = seglab.open(
+            seglab.example("landsat"), classes=["water"], project=tmp_path / f"{count}.seglab", device="cpu"
+        )
+        times = found[count] = {"import": milliseconds(lambda: session.import_labels(tmp_path / "in.gpkg"))}
+        accepts = []
+        for i in range(20):
+            session.paint(box(70 * i, 200, 70 * i + 9, 209), crs="pixel")
+            accepts.append(milliseconds(partial(session.accept, "water")))
+        times["accept"] = statistics.median(accepts)
+        times["undo"] = statistics.median(milliseconds(session.undo) for _ in range(10))
+        ids = iter([o.id for o in session.objects])
+        times["edit"] = statistics.median(milliseconds(lambda: session.edit(next(ids), note="x")) for _ in range(5))
+        times["delete"] = statistics.median(milliseconds(lambda: session.delete(next(ids))) for _ in range(5))
+        times["areas"] = milliseconds(lambda: session.areas)
+        session.close()
+    for name, few in found[FEW].items():
+        table.append(f"{name:<10} {few:8.0f} ms with {FEW}, {found[MANY][name]:8.0f} ms with {MANY}")
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+def test_panning(page: Page, jupyter: Lab, table: list[str], count: int) -> None:
+    write_labels(jupyter.root / "many.gpkg", count)
+    write_notebook(jupyter.root / NOTEBOOK, [CELL])
+    open_notebook(page, jupyter, NOTEBOOK)
+    run_all(page)
+    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    wait_for_tiles(page, least=4)
+    page.locator(".seglab-tab", has_text=f"Objects ({count})").wait_for()
+    frame = page.locator(".seglab-mapbox .leaflet-container").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    for zoom in ("the whole scene", "two steps closer"):
+        page.evaluate(WATCH)
+        for turn in range(3):
+            page.mouse.move(x, y)
+            page.mouse.down()
+            for step in range(30):
+                page.mouse.move(x + (1 if turn % 2 else -1) * 5 * step, y + 2 * step)
+            page.mouse.up()
+        page.wait_for_timeout(500)  # what a drag sets off belongs to it
+        seen = page.evaluate(WATCHED)
+        frames, tasks = sorted(seen["frames"]), seen["tasks"]
+        p95 = frames[int(0.95 * len(frames))]
+        table.append(
+            f"panning over {zoom} with {count:>6}: frame {statistics.median(frames):.0f} ms, p95 {p95:.0f} ms, "
+            f"longest {frames[-1]:.0f} ms; {len(tasks)} long tasks of {sum(tasks):.0f} ms in all"
+        )
+        before = page.locator(".leaflet-tile-loaded").count()
+        page.mouse.move(x, y)
+        page.mouse.wheel(0, -240)
+        wait_for(lambda: page.locator(".leaflet-tile-loaded").count() != before, "the closer view", page)
+        page.wait_for_timeout(1000)
