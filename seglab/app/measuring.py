@@ -19,7 +19,7 @@ SQUARE_METRES = 10_000
 
 
 class Areas:
-    """Measures objects, each once: with ten thousand of them that takes a second, and few change at a time.
+    """Measures objects, each once: with ten thousand of them that takes a while, and few change at a time.
 
     Args:
         grid: of the scene.
@@ -41,7 +41,7 @@ class Areas:
             One row per class: objects, pixels, and hectares on the ellipsoid (NaN without a CRS).
         """
         rows = {name: [0, 0.0, 0.0] for name in classes}
-        measured = {o.id: self._measured(o.id, o.geometry) for o in objects}
+        measured = self._measured(objects)
         for o in objects:
             for column, value in enumerate((1, *measured[o.id][1:])):
                 rows[o.class_name][column] += value
@@ -56,11 +56,11 @@ class Areas:
         columns = ["objects", "pixels", "hectares"]
         return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("class")
 
-    def _measured(self, number: int, outline: BaseGeometry) -> tuple[BaseGeometry, float, float]:
-        known = self._known.get(number)
-        if known is not None and known[0] is outline:
-            return known
-        return outline, *self._measure(outline)
+    def _measured(self, objects: Sequence[LabelledObject]) -> dict[int, tuple[BaseGeometry, float, float]]:
+        known = {o.id: self._known.get(o.id) for o in objects}
+        new = [o for o in objects if known[o.id] is None or known[o.id][0] is not o.geometry]
+        metres = [0.0] * len(new) if self._grid.crs is None else self._grid.areas_m2([o.geometry for o in new])
+        return known | {o.id: (o.geometry, o.geometry.area, m2) for o, m2 in zip(new, metres, strict=True)}
 
     def _measure(self, outline: BaseGeometry) -> tuple[float, float]:
         """Pixels, and square metres (0 without a CRS)."""

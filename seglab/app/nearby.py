@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from shapely.geometry.base import BaseGeometry
 
-CELL = 512
+CELL = 128
 """Side of a cell, scene pixels: a few objects fall into each."""
 
 Cell = tuple[int, int]

@@ -38,6 +38,14 @@ _KERNEL_IDLE = """() => {
     const session = window.jupyterapp?.shell.currentWidget?.sessionContext;
     return session?.isReady && session.session?.kernel?.status === "idle";
 }"""
+_INK = """pane => {
+    let painted = 0;
+    for (const canvas of document.querySelectorAll(`.leaflet-${pane}-pane canvas`)) {
+        const values = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        for (let i = 3; i < values.length; i += 4) painted += values[i] > 0;
+    }
+    return painted;
+}"""
 _RUN_ALL = """() => {
     window.cellsHaveRun = false;
     window.jupyterapp.commands.execute("notebook:run-all-cells").finally(() => { window.cellsHaveRun = true; });
@@ -242,6 +250,16 @@ def pixels(place: Locator | Page, clip: Mapping[str, float] | None = None) -> np
     """
     png = place.screenshot() if clip is None else place.screenshot(clip=dict(clip))
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def ink(page: Page, pane: str) -> int:
+    """How many pixels the outlines of a map's pane paint: they are drawn on a canvas.
+
+    Args:
+        page: with one map.
+        pane: its name.
+    """
+    return page.evaluate(_INK, pane)
 
 
 def artefacts() -> Path:

@@ -23,6 +23,7 @@ from seglab.datasets.examples import example
 from tests.browser.lab import (
     HUB,
     Lab,
+    ink,
     open_notebook,
     pixels,
     run_all,
@@ -210,8 +211,7 @@ def test_label_retrain_map(page: Page, jupyter: Lab) -> None:
     row = table.to_crs("EPSG:4326").iloc[0]
     assert "water" in row.drop("geometry").tolist()
     assert row.geometry.contains(Point(lon, lat))
-    outlines = page.locator(".seglab-mapbox .leaflet-labels-pane path")
-    wait_for(lambda: outlines.count() == 1, "the outline of the object", page)
+    wait_for(lambda: ink(page, "labels"), "the outline of the object", page)
     page.get_by_role("button", name="water (1)").wait_for()
 
     # retrain: live figures, then the round is in use

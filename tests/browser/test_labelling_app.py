@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab, open_notebook, run_all, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, ink, open_notebook, run_all, wait_for, wait_for_tiles, write_notebook
 
 NOTEBOOK = "app.ipynb"
 CELL = """
@@ -190,7 +190,7 @@ def test_objects_fly_to_and_delete(page: Page, app: Lab) -> None:
     wait_for(lambda: rows.count() == 3, "three rows", page)
     assert "field" in rows.nth(0).inner_text() and "water" in rows.nth(2).inner_text()  # the newest first
     rows.nth(2).click()
-    wait_for(lambda: page.locator(".leaflet-selected-pane path").count() == 2, "the outline of the object", page)
+    wait_for(lambda: ink(page, "selected"), "the outline of the object", page)
     oldest = "o = session.objects[0].geometry.centroid; print(*labeler.frame.to_map(o.x, o.y))"
     lat, lon = (float(v) for v in app.run(oldest, NOTEBOOK).split())
     at = "print(*labeler.view.map.center)"
@@ -201,7 +201,7 @@ def test_objects_fly_to_and_delete(page: Page, app: Lab) -> None:
     page.keyboard.press("Delete")
     wait_for(lambda: rows.count() == 2, "two rows", page)
     message_says(page, "Deleted the object")
-    assert page.locator(".leaflet-selected-pane path").count() == 0
+    wait_for(lambda: not ink(page, "selected"), "no outline of it", page)
     assert app.run("print(len(session.objects))", NOTEBOOK) == "2\n"
     page.locator(".seglab-objects").get_by_text("field").click()
     page.get_by_role("button", name="Unsure").click()

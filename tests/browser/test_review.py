@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab, open_notebook, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, ink, open_notebook, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
 
 NOTEBOOK = "review.ipynb"
 CELL = """
@@ -64,11 +64,11 @@ def progress_is(page: Page, text: str) -> None:
 def test_review_by_keys(page: Page, app: Lab) -> None:
     app.run(PROPOSE, NOTEBOOK)
     page.locator(".seglab-mapbox .leaflet-container").focus()
-    assert page.locator(".leaflet-proposed-pane path").count() == 0
+    assert ink(page, "proposed") == 0
     page.keyboard.press("q")
     progress_is(page, "1 of 23")
-    wait_for(lambda: page.locator(".leaflet-proposed-pane path").count() == 23, "the outlines", page)
-    assert page.locator(".leaflet-proposed-pane path[stroke-dasharray]").count() == 23
+    wait_for(lambda: ink(page, "proposed"), "the outlines", page)
+    assert app.run("print(len(labeler.view.proposed.features))", NOTEBOOK) == "23\n"
     wait_for_tiles(page, least=4)
     for name in ("JupyterLab Dark", "JupyterLab Light"):
         theme(page, name)
@@ -96,7 +96,7 @@ def test_review_by_keys(page: Page, app: Lab) -> None:
     progress_is(page, "3 of 23")
     page.locator(".seglab-mapbox .leaflet-container").focus()
     page.keyboard.press("Escape")
-    wait_for(lambda: page.locator(".leaflet-proposed-pane path").count() == 0, "the end of the review", page)
+    wait_for(lambda: ink(page, "proposed") == 0, "the end of the review", page)
     assert page.console == []
 
 
@@ -105,7 +105,7 @@ def test_select_by_click_and_preview(page: Page, app: Lab) -> None:
         app.run(f"session.paint(box{place}, crs='pixel'); session.accept({name!r})", NOTEBOOK)
     app.run("labeler.view.fly_to(box(100, 100, 360, 200))", NOTEBOOK)
     wait_for_tiles(page, least=4)
-    wait_for(lambda: page.locator(".leaflet-labels-pane path").count() == 2, "two objects", page)
+    wait_for(lambda: ink(page, "labels"), "the objects", page)
     page.keyboard.down("Control")
     page.mouse.click(*on_screen(app, page, 150, 150))
     page.mouse.click(*on_screen(app, page, 310, 150))
@@ -133,16 +133,15 @@ def test_select_by_click_and_preview(page: Page, app: Lab) -> None:
     page.locator(".seglab-mapbox img.leaflet-image-layer").wait_for()
     page.keyboard.press("r")
     page.locator(".seglab-mapbox img.leaflet-image-layer").wait_for(state="detached")
-    shown = page.locator(".leaflet-preview-pane path")
     x, y = on_screen(app, page, 232, 252)
     page.mouse.move(x, y, steps=8)
-    wait_for(lambda: shown.count() == 2, "a preview", page)
+    wait_for(lambda: ink(page, "preview"), "a preview", page)
     screenshot(page, "preview")
     assert app.run("print(session.mask, len(session.objects))", NOTEBOOK) == "None 2\n"
     page.mouse.move(x, page.locator(".seglab-toolbar").bounding_box()["y"] + 5, steps=4)
-    wait_for(lambda: shown.count() == 0, "no preview outside the map", page)
+    wait_for(lambda: ink(page, "preview") == 0, "no preview outside the map", page)
     page.keyboard.press("d")
     page.mouse.move(x, y, steps=8)
     page.locator(".seglab-place", has_text="°").wait_for()
-    assert shown.count() == 0
+    assert ink(page, "preview") == 0
     assert page.console == []
