@@ -198,15 +198,14 @@ class Grid:
         parts, owners = parts[polygons], owners[polygons]
         ground = self.geometry_from_pixel(parts, LONLAT, max_segment=_AREA_SEGMENT)
         rings, places = shapely.get_rings(ground, return_index=True)
-        coordinates = shapely.get_coordinates(rings)
-        ends = np.cumsum(shapely.get_num_coordinates(rings))
-        outer = np.r_[True, places[1:] != places[:-1]]  # the first ring of each polygon
-        geod, found = pyproj.Geod(ellps="WGS84"), np.zeros(len(geometries))
-        for start, end, place, sign in zip(np.r_[0, ends[:-1]], ends, places, np.where(outer, 1, -1), strict=True):
-            # Its sign tells the direction, which is not to be trusted across the antimeridian.
-            area, _ = geod.polygon_area_perimeter(*coordinates[start:end].T)
-            found[owners[place]] += sign * abs(area)
-        return found.tolist()
+        corners = np.split(shapely.get_coordinates(rings), np.cumsum(shapely.get_num_coordinates(rings))[:-1])
+        is_hole = np.diff(places, prepend=-1) == 0  # the first ring of a polygon is its outside
+        geod, found = pyproj.Geod(ellps="WGS84"), [0.0] * len(geometries)
+        for place, hole, ring in zip(places, is_hole, corners, strict=False):
+            # The sign tells the direction, which is not to be trusted across the antimeridian.
+            area = abs(geod.polygon_area_perimeter(*ring.T)[0])
+            found[owners[place]] += -area if hole else area
+        return found
 
     def geometry_from_pixel(
         self, geometry: BaseGeometry, crs: Any = None, max_segment: float | None = None
