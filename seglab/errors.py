@@ -46,6 +46,10 @@ class StretchError(SegLabError):
     """The percentiles of a stretch make no sense."""
 
 
+class LookError(SegLabError):
+    """A look names a colour ramp that there is not."""
+
+
 class MissingCRSError(SegLabError):
     """A coordinate reference system is needed and the scene has none."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,29 @@ def prediction_data(project: Project, prediction: Prediction, classes: Iterable[
     return data
 
 
-def prediction_of(project: Project, state: State) -> Prediction | None:
-    """The latest map, if its files are still there."""
-    data = state.prediction
+def prediction_of(project: Project, data: Mapping[str, Any] | None) -> Prediction | None:
+    """The map of a "prediction" event, if its file is still there; None for None."""
     if data is None:
         return None
     found = Prediction(project.folder / data["path"], project.folder / data["confidence"], data["round"])
     return found if found.path.exists() else None
+
+
+def map_meanings(state: State, data: Mapping[str, Any]) -> dict[int, int]:
+    """What the values of a map mean today: 0 for background, a number of the same class for the same class, whatever it
+    was called and where it stood in the list when the map was made.
+
+    Args:
+        state: of the project.
+        data: of the map's "prediction" event.
+    """
+    places = {name: place for place, name in enumerate(state.classes, start=1)}
+    gone = len(places)  # of a class that is no more, only a map that had it too can say the same
+    meanings = {0: 0}
+    for value, name in enumerate(data["classes"], start=1):
+        now = state.today(name)
+        meanings[value] = places[now] if now is not None else gone + 1 + zlib.crc32(name.encode()) % 2**20
+    return meanings
 
 
 def map_colours(state: State) -> dict[int, str]:

@@ -24,7 +24,8 @@ from seglab.app.labelled import LabelledObject
 from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
-from seglab.app.mapping import prediction_of, suggest_windows
+from seglab.app.looking import Looking
+from seglab.app.mapping import suggest_windows
 from seglab.app.measuring import Areas, Measuring
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.prefetching import Prefetching
@@ -63,6 +64,7 @@ class LabelSession(
     Measuring,
     RoundKeeping,
     ProjectKeeping,
+    Looking,
     Undoing,
     Prefetching,
 ):
@@ -166,11 +168,6 @@ class LabelSession(
     def mask(self) -> Proposal | None:
         """The chosen candidate, or None before the first click."""
         return self._draft.mask
-
-    @property
-    def prediction(self) -> Prediction | None:
-        """The latest map of the scene, if its files are still there."""
-        return prediction_of(self.project, self.state)
 
     @property
     def model_size(self) -> int:

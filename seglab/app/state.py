@@ -73,6 +73,8 @@ class State:
     """The current round; 0 for the model before any."""
     prediction: Mapping[str, Any] | None
     """Paths and round of the latest map of the scene."""
+    former_prediction: Mapping[str, Any] | None
+    """The same of the latest map before it that was not written over since."""
     undoable: Event | None
     """What undo would take back."""
     redoable: Event | None
@@ -111,7 +113,7 @@ class History:
         self._kept: deque[tuple[int, Labels]] = deque(maxlen=KEPT)
         self._labels = Labels()
         self._held_out: BaseGeometry | None = None
-        self._map: Mapping[str, Any] | None = None
+        self._maps: list[Mapping[str, Any]] = []  # the two latest, each in a file of its own
 
     def follow(self, event: Event) -> None:
         """Take one more event into account.
@@ -126,7 +128,8 @@ class History:
                 self._apply(event)
                 self.undone.clear()
             elif event.kind == "prediction":
-                self._map = event.data
+                kept = [known for known in self._maps if known["path"] != event.data["path"]]
+                self._maps = [*kept, event.data][-2:]
             elif event.kind == "held_out" and self._held_out is None:
                 # Chosen once, so the first choice counts, and no undo reaches it.
                 self._held_out = shapely.from_wkb(event.data["geometry"])
@@ -157,7 +160,8 @@ class History:
             interest,
             self._held_out,
             current,
-            self._map,
+            self._maps[-1] if self._maps else None,
+            self._maps[-2] if len(self._maps) > 1 else None,
             last,
             self.undone[-1] if self.undone else None,
             dict(self._labels.renamed),

@@ -1,4 +1,4 @@
-"""What a map shows of a session: tiles, images where no tiles fit, and the scale that fits the view."""
+"""Tiles as a page reaches them, and the scale that fits what a person sees."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import rasterio
-from rasterio.enums import Resampling
-
-from seglab.app.mapping import map_colours
 from seglab.app.session import LabelSession
-from seglab.core.overlay import MapFrame, Overlay, image_png
-from seglab.errors import NoPredictionError
 from seglab.serve.routes import candidates
-from seglab.serve.tiles import TileLayerHandle, TileServer, tile_server
-from seglab.store.colours import parse_colour
-
-PLAIN_SIZE = 2048
-"""Pixels along the longer side of the image that a plain map shows, at most."""
+from seglab.serve.tiles import TileLayerHandle, TileServer
 
 
 @dataclass(frozen=True)
@@ -51,51 +40,6 @@ class TiledLayer:
         self.server.remove(self.handle)
 
 
-def scene_tiles(session: LabelSession) -> TiledLayer:
-    """Tiles of the scene as the model sees it: the same bands, the same stretch.
-
-    Raises:
-        SegLabError: as serve.tiles raises.
-    """
-    scene = session.scene
-    server = tile_server()
-    low, high = scene.stretch.low, scene.stretch.high
-    return _tiled(server, server.add(scene.path, scene.bands, vmin=low, vmax=high, nodata=scene.nodata))
-
-
-def prediction_tiles(session: LabelSession) -> TiledLayer:
-    """Tiles of the latest class map, in the colours of the classes.
-
-    Raises:
-        NoPredictionError: there is no map yet.
-    """
-    server = tile_server()
-    return _tiled(server, server.add(_prediction_path(session), colormap=_class_colours(session)))
-
-
-def scene_image(session: LabelSession, frame: MapFrame) -> Overlay:
-    """The whole scene as one image, for a plain map."""
-    image, valid, _ = session.scene.preview(PLAIN_SIZE)
-    alpha = np.where(valid, np.uint8(255), np.uint8(0))
-    return Overlay(image_png(np.dstack([image, alpha])), frame.bounds)
-
-
-def prediction_image(session: LabelSession, frame: MapFrame) -> Overlay:
-    """The latest class map as one image, for a plain map.
-
-    Raises:
-        NoPredictionError: there is no map yet.
-    """
-    with rasterio.open(_prediction_path(session)) as source:
-        factor = max(1, math.ceil(max(source.shape) / PLAIN_SIZE))
-        shape = (math.ceil(source.height / factor), math.ceil(source.width / factor))
-        values = source.read(1, out_shape=shape, resampling=Resampling.nearest)
-    table = np.zeros((256, 4), dtype=np.uint8)
-    for value, colour in _class_colours(session).items():
-        table[value] = (*colour, 255)
-    return Overlay(image_png(table[values]), frame.bounds)
-
-
 def fit_scale(session: LabelSession, view_pixels: float) -> int:
     """The scale at which the model's window covers about what a person sees, never coarser.
 
@@ -112,18 +56,7 @@ def fit_scale(session: LabelSession, view_pixels: float) -> int:
     return 2 ** int(math.log2(view_pixels / side))
 
 
-def _prediction_path(session: LabelSession) -> str:
-    prediction = session.prediction
-    if prediction is None:
-        raise NoPredictionError("the scene has not been mapped yet; accept an object, then map the scene")
-    return str(prediction.path)
-
-
-def _class_colours(session: LabelSession) -> dict[int, tuple[int, int, int]]:
-    """Red, green, blue of each value of a class map; background and no data stay transparent."""
-    return {value: parse_colour(colour) for value, colour in map_colours(session.state).items()}
-
-
-def _tiled(server: TileServer, handle: TileLayerHandle) -> TiledLayer:
+def tiled_layer(server: TileServer, handle: TileLayerHandle) -> TiledLayer:
+    """A raster that is served, with the ways by which a page may reach it."""
     routes = candidates(server.port, handle.path_template)
     return TiledLayer(server, handle, tuple(vars(route) for route in routes))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from seglab.core.spectrum import sensor_colours
 from seglab.errors import BandError
 
 MAX_VIEW_BANDS = 3
 """The view and the model's input have three channels."""
 
 _COLOURS = ("red", "green", "blue")
-_CODE = re.compile(r"^(?:[a-z]+_)?b(?:and)?[ _-]?0*(\d+a?)(_.*)?$")  # B3, B8A, band_04, SR_B3, B6_VCID_2
 
 
 def choose_bands(names: Sequence[str], tags: Sequence[str], dtype: str) -> tuple[int, int, int]:
@@ -60,24 +60,11 @@ def _by_colour(names: list[str]) -> tuple[int, int, int] | None:
 
 
 def _by_sensor(names: list[str], dtype: str) -> tuple[int, int, int] | None:
-    """True colour of the sensors that number their bands.
-
-    Landsat 4 to 7 have red, green and blue in B3, B2, B1; Landsat 8, 9 and Sentinel-2 in B4, B3, B2. Landsat
-    7 is known by its two thermal bands (B6_VCID_1 and _2), or by starting at B1, ending by B8 and being 8-bit
-    or without the thermal B6 (a reflectance product).
-    """
-    codes: dict[str, int] = {}
-    thermal_pair = False
-    for position, name in enumerate(names):
-        match = _CODE.match(name)
-        if match:
-            codes.setdefault(match[1], position)
-            thermal_pair = thermal_pair or "vcid" in name
-    early = {"1", "2", "3"} <= codes.keys() <= set("12345678") and (dtype == "uint8" or "6" not in codes)
-    wanted = ("3", "2", "1") if thermal_pair or early else ("4", "3", "2")
-    if not all(code in codes for code in wanted):
+    """True colour of the sensors that number their bands."""
+    found = sensor_colours(names, dtype)
+    if not all(colour in found for colour in _COLOURS):
         return None
-    return codes[wanted[0]], codes[wanted[1]], codes[wanted[2]]
+    return found["red"], found["green"], found["blue"]
 
 
 def resolve_bands(asked: Sequence[int | str], indexes: Sequence[int], names: Sequence[str]) -> tuple[int, int, int]:

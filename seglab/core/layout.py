@@ -10,6 +10,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 
 from seglab.core.grid import Grid
+from seglab.core.spectrum import wavelength_of
 from seglab.errors import UnsupportedSceneError
 
 _PHOTO_DRIVERS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -37,6 +38,8 @@ class Layout:
     """Smaller copies are in the file."""
     is_photo: bool
     """The format is one for photos."""
+    wavelengths: tuple[float | None, ...]
+    """Of the data bands' centres, micrometres; None where the file gives none."""
 
 
 def check_supported(dataset: rasterio.DatasetReader, path: str) -> None:
@@ -82,6 +85,7 @@ def layout_of(dataset: rasterio.DatasetReader, path: str) -> Layout:
         has_mask=MaskFlags.per_dataset in flags or MaskFlags.alpha in flags,
         has_overviews=bool(dataset.overviews(data[0] + 1)),
         is_photo=dataset.driver in _PHOTO_DRIVERS,
+        wavelengths=tuple(wavelength_of(dataset.tags(i + 1) | dataset.tags(i + 1, ns="IMAGERY")) for i in data),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,16 +17,13 @@ from seglab.core.bands import check_band, choose_bands, resolve_bands
 from seglab.core.grid import Grid
 from seglab.core.handles import ThreadHandles
 from seglab.core.layout import Layout, check_supported, layout_of
+from seglab.core.sampling import SAMPLE_SIZE, sample_plans, whole_window
 from seglab.core.sources import Located, expand_palette, locate
+from seglab.core.spectrum import find_colours
 from seglab.core.stretch import Stretch, is_display_ready, percentile_stretch
 from seglab.core.windows import Window
 from seglab.errors import EmptySceneError, StretchError
 
-SAMPLE_SIZE = 1024
-"""Pixels along the longer side of the decimated scene from which the stretch is computed."""
-
-_FULL_READ_PIXELS = 4096 * 4096  # a scene of more and without overviews is sampled, not read through
-_SAMPLES_PER_SIDE, _SAMPLE_BLOCK = 8, 128
 _FLOAT32 = np.finfo(np.float32)
 
 EXTRA_PERCENTILES = (2.0, 98.0)
@@ -72,6 +68,11 @@ class Scene:
         """The three 1-based indexes of the view and of the model's input."""
         self.stretch = Stretch.identity()
         """From the values of `bands` to 0..255."""
+        self.colours = {
+            colour: layout.indexes[position]
+            for colour, position in find_colours(layout.names, layout.tags, layout.dtype, layout.wavelengths).items()
+        }
+        """1-based bands by "blue", "green", "red", "nir" and "swir", as far as the file tells."""
         self._layout = layout
         self._spans: dict[int, tuple[float, float]] = {}
         self._handles = handles
@@ -229,9 +230,33 @@ class Scene:
         Returns:
             image: (h, w, 3) uint8; valid: (h, w) bool; factor: scene pixels per preview pixel.
         """
-        window = self._whole(max_size)
+        window = whole_window(self.grid.shape, max_size)
         image, valid = self.rgb(window)
         return image, valid, window.scale
+
+    def sample(self, bands: Sequence[int | str]) -> np.ndarray:
+        """Values of bands at pixels spread over the scene, from a decimated read or from a lattice of blocks.
+
+        Args:
+            bands: 1-based indexes or names.
+
+        Returns:
+            (B, n) float32: of pixels that hold data in all of these bands.
+
+        Raises:
+            BandError, DamagedSceneError, SceneClosedError: see `read`.
+            EmptySceneError: there is no such pixel.
+        """
+        wanted = [check_band(band, self.data_bands, self.band_names) for band in bands]
+        for plan in sample_plans(self.grid.shape, self._layout.has_overviews):
+            parts = []
+            for window in plan:
+                values, valid = self.read(window, wanted)
+                parts.append(values[:, valid & self._holds_data(values, wanted).all(axis=0)])
+            found = np.concatenate(parts, axis=1)
+            if found.shape[1]:
+                return found
+        raise self._empty()
 
     # -- inside
 
@@ -299,11 +324,6 @@ class Scene:
         marks = np.array([np.nan if v is None else np.clip(v, _FLOAT32.min, _FLOAT32.max) for v in nodata])
         return values != marks.astype(np.float32)[:, None, None]
 
-    def _whole(self, max_size: int) -> Window:
-        factor = max(1, math.ceil(max(self.grid.shape) / max_size))
-        columns, rows = math.ceil(self.grid.width / factor), math.ceil(self.grid.height / factor)
-        return Window(0, 0, columns * factor, rows * factor, factor)
-
     def _compute_stretch(self, percentiles: tuple[float, float]) -> Stretch:
         with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="YES"):  # half a photo is otherwise read as grey
             samples = self._valid_values(self.bands)
@@ -318,10 +338,7 @@ class Scene:
         Raises:
             EmptySceneError: there are none.
         """
-        whole = [self._whole(SAMPLE_SIZE)]
-        large = self.grid.width * self.grid.height > _FULL_READ_PIXELS
-        plans = [list(self._lattice()), whole] if large and not self._layout.has_overviews else [whole]
-        for plan in plans:
+        for plan in sample_plans(self.grid.shape, self._layout.has_overviews):
             found: list[list[np.ndarray]] = [[] for _ in bands]
             for window in plan:
                 values, valid = self.read(window, bands)
@@ -331,21 +348,13 @@ class Scene:
             samples = [np.concatenate(parts) for parts in found]
             if any(sample.size for sample in samples):
                 return [sample if sample.size else np.zeros(1, np.float32) for sample in samples]
-        raise EmptySceneError(
+        raise self._empty()
+
+    def _empty(self) -> EmptySceneError:
+        return EmptySceneError(
             f"the scene {self.name!r} has no valid pixel (nodata={self.nodata!r}); check its nodata value, "
             "or choose other bands"
         )
-
-    def _lattice(self) -> Iterator[Window]:
-        """Small blocks spread over the scene, its corners among them."""
-
-        def starts(extent: int) -> list[int]:
-            block = min(_SAMPLE_BLOCK, extent)
-            return sorted({round(v) for v in np.linspace(0, extent - block, _SAMPLES_PER_SIDE)})
-
-        for row in starts(self.grid.height):
-            for col in starts(self.grid.width):
-                yield Window(col, row, _SAMPLE_BLOCK, _SAMPLE_BLOCK)
 
 
 def _pieces(start: int, scale: int, count: int, extent: int) -> Iterator[tuple[slice, int, int]]:

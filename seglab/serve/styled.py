@@ -17,12 +17,13 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from seglab.core.grid import Grid, parse_crs
 from seglab.core.handles import is_remote, open_dataset
-from seglab.errors import BandError, MissingCRSError, UnsupportedSceneError
+from seglab.errors import BandError, UnsupportedSceneError
 
 Colour = tuple[int, ...]
 """(red, green, blue) or (red, green, blue, alpha), 0 to 255."""
 
 _CLEAR = (0, 0, 0, 0)
+_SMALLEST = 128  # pixels along the longer side of the smallest virtual overview
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,17 @@ class TileStyle:
     """How a raster is drawn."""
 
     indexes: tuple[int, ...]
-    """1-based bands: three are red, green and blue, one is grey or goes through the colour map."""
+    """1-based bands: three are red, green and blue, one is grey or goes through the colour map, and of two, a and b,
+    the normalised difference (a - b) / (a + b) is shown like one band."""
     vmin: tuple[float, ...] | None = None
-    """Value shown as 0, per band; None: 0 (8-bit rasters only)."""
+    """Value shown as 0, per band that is shown; None: 0 (8-bit rasters only)."""
     vmax: tuple[float, ...] | None = None
-    """Value shown as 255, per band; None: 255 (8-bit rasters only)."""
+    """Value shown as 255, per band that is shown; None: 255 (8-bit rasters only)."""
     nodata: float | None = None
     """Value drawn transparent; None: what the file says, else NaN."""
     colormap: Mapping[int, Colour] | str | None = None
-    """Of one band: colours by value, or a ramp that rio-tiler knows ("viridis") for its stretched values.
-    None: the colour table in the file, if it has one."""
+    """Of what is shown as one band: colours by value, or a ramp that rio-tiler knows ("viridis") for its stretched
+    values. None: the colour table in the file, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,12 @@ class StyledRaster:
     """A GDAL virtual raster (VRT) of one or three bytes per pixel."""
     colormap: dict[int, Colour] | str | None
     """Colours for all 256 values of its one band, or a name; None: the bands are shown as they are."""
-    bounds: tuple[float, float, float, float]
-    """(west, south, east, north) in degrees; east may pass 180."""
+    bounds: tuple[float, float, float, float] | None
+    """(west, south, east, north) in degrees; east may pass 180. None: it has no place on a map."""
+    path: str
+    """Of the raster, for a person."""
+    bands: int
+    """How many it has: one or three."""
 
 
 def style_raster(path: str, style: TileStyle) -> StyledRaster:
@@ -63,33 +69,39 @@ def style_raster(path: str, style: TileStyle) -> StyledRaster:
 
     Raises:
         SceneNotFoundError, NotARasterError, DamagedSceneError: the raster cannot be opened.
-        MissingCRSError: it has no place on a map.
-        BandError: it has no such band, or not one or three are asked for.
+        BandError: it has no such band, or not one to three are asked for.
         UnsupportedSceneError: it has more than 8 bits and the style does not say how to stretch them.
     """
     with open_dataset(path) as dataset:
-        if dataset.crs is None:
-            raise MissingCRSError(f"{path!r} has no CRS, so no tiles; show it as an image in pixel space")
         _check(dataset, style)
         colours = _colours(dataset, style)
         by_value = isinstance(colours, dict) and style.vmin is None
-        grid = Grid(dataset.width, dataset.height, dataset.transform, parse_crs(dataset.crs))
-        return StyledRaster(
-            xml=_virtual_raster(dataset, _gdal_name(dataset), style, by_value),
-            colormap=colours,
-            bounds=grid.bounds("EPSG:4326"),
-        )
+        if len(style.indexes) == 2:
+            xml = _difference_raster(dataset, style)
+        else:
+            xml = _virtual_raster(dataset, gdal_name(dataset), style, by_value)
+        return StyledRaster(xml, colours, bounds_of(dataset), path, _shown(style))
+
+
+def _shown(style: TileStyle) -> int:
+    """How many bands are shown."""
+    return 1 if len(style.indexes) < 3 else 3
 
 
 def _check(dataset: rasterio.DatasetReader, style: TileStyle) -> None:
-    if len(style.indexes) not in (1, 3):
-        raise BandError(f"indexes={style.indexes!r}: give one band, or three for red, green and blue")
+    if len(style.indexes) not in (1, 2, 3):
+        raise BandError(
+            f"indexes={style.indexes!r}: give one band, two for their normalised difference, or three for red, green "
+            "and blue"
+        )
     for index in style.indexes:
         if index not in dataset.indexes:
             raise BandError(f"{dataset.name!r} has no band {index!r}; its bands are 1 to {dataset.count}")
     for name, values in (("vmin", style.vmin), ("vmax", style.vmax)):
-        if values is not None and len(values) != len(style.indexes):
+        if values is not None and len(values) != _shown(style):
             raise BandError(f"{name}={values!r}: give one value for each of the bands {style.indexes!r}")
+    if len(style.indexes) == 2 and (style.vmin is None or style.vmax is None):
+        raise BandError("a normalised difference needs vmin and vmax, for example -1 and 1")
     deep = [dataset.dtypes[i - 1] for i in style.indexes if dataset.dtypes[i - 1] != "uint8"]
     if deep and (style.vmin is None or style.vmax is None):
         raise UnsupportedSceneError(
@@ -99,7 +111,7 @@ def _check(dataset: rasterio.DatasetReader, style: TileStyle) -> None:
 
 def _colours(dataset: rasterio.DatasetReader, style: TileStyle) -> dict[int, Colour] | str | None:
     """Colours of all 256 values; those nobody named, 0 of a table in the file, and nodata are transparent."""
-    if len(style.indexes) != 1:
+    if _shown(style) == 3:
         return None
     index = style.indexes[0]
     given = style.colormap
@@ -135,12 +147,81 @@ def _virtual_raster(dataset: rasterio.DatasetReader, name: str, style: TileStyle
     ]
     if nodata is None and _has_mask(dataset, style):
         bands.append(f"<MaskBand>{_source_band(name, 'mask,1')}</MaskBand>")
-    transform = ", ".join(repr(value) for value in dataset.transform.to_gdal())
-    return (
-        f'<VRTDataset rasterXSize="{dataset.width}" rasterYSize="{dataset.height}">'
-        f"<SRS>{escape(dataset.crs.to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>"
-        f"{''.join(bands)}</VRTDataset>"
+    return virtual_dataset(dataset, "".join(bands))
+
+
+def _difference_raster(dataset: rasterio.DatasetReader, style: TileStyle) -> str:
+    """One 8-bit band of a normalised difference: 1 to 255, or 0 where there is none (no data, or both bands are 0)."""
+    assert style.vmin is not None and style.vmax is not None
+    name, nodata = gdal_name(dataset), _nodata(dataset, style)
+    option = "" if nodata is None else f"<NODATA>{nodata!r}</NODATA>"
+    if nodata is None and _has_mask(dataset, style):
+        option = "<UseMaskBand>true</UseMaskBand>"
+    sources = "".join(complex_source(name, index, option) for index in style.indexes)
+    inner = derived_dataset(dataset, "norm_diff", sources)
+    low, high = float(style.vmin[0]), float(style.vmax[0])
+    top = high if high > low else low + 1.0
+    # GDAL makes infinity of 0 / 0, which is beyond the last value of the table
+    table = f"<LUT>{low!r}:1,{top!r}:255,{top + 1e9!r}:255,{top + 2e9!r}:0</LUT><NODATA>nan</NODATA>"
+    return virtual_dataset(
+        dataset,
+        '<VRTRasterBand dataType="Byte" band="1"><NoDataValue>0</NoDataValue>'
+        f"{complex_source(inner, 1, table)}</VRTRasterBand>",
     )
+
+
+def virtual_dataset(dataset: rasterio.DatasetReader, inside: str) -> str:
+    """A virtual raster of a raster's size and place.
+
+    Args:
+        dataset: the raster.
+        inside: the bands, as XML.
+    """
+    place = ""
+    if dataset.crs is not None:
+        transform = ", ".join(repr(value) for value in dataset.transform.to_gdal())
+        place = f"<SRS>{escape(dataset.crs.to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>"
+    size = f'rasterXSize="{dataset.width}" rasterYSize="{dataset.height}"'
+    return f"<VRTDataset {size}>{place}{inside}</VRTDataset>"
+
+
+def derived_dataset(dataset: rasterio.DatasetReader, function: str, sources: str) -> str:
+    """A virtual raster of one float band computed from others, NaN where a source has no data.
+
+    Args:
+        dataset: a raster of the same size and place.
+        function: one of GDAL's pixel functions.
+        sources: as XML.
+    """
+    factors = [2**i for i in range(1, 16) if max(dataset.shape) >> i >= _SMALLEST]
+    overviews = f'<OverviewList resampling="nearest">{" ".join(map(str, factors))}</OverviewList>' if factors else ""
+    return virtual_dataset(
+        dataset,
+        '<VRTRasterBand dataType="Float32" band="1" subClass="VRTDerivedRasterBand"><NoDataValue>nan</NoDataValue>'
+        f"<PixelFunctionType>{function}</PixelFunctionType><SourceTransferType>Float32</SourceTransferType>"
+        f"{sources}</VRTRasterBand>{overviews}",
+    )
+
+
+def complex_source(name: str, band: int, options: str) -> str:
+    """A band of another raster as a source.
+
+    Args:
+        name: for GDAL: a path, or the XML of a virtual raster.
+        band: 1-based.
+        options: elements of GDAL's ComplexSource, as XML.
+    """
+    return (
+        f'<ComplexSource><SourceFilename relativeToVRT="0" shared="0">{escape(name)}</SourceFilename>'
+        f"<SourceBand>{band}</SourceBand>{options}</ComplexSource>"
+    )
+
+
+def bounds_of(dataset: rasterio.DatasetReader) -> tuple[float, float, float, float] | None:
+    """(west, south, east, north) in degrees; None without a CRS."""
+    if dataset.crs is None:
+        return None
+    return Grid(dataset.width, dataset.height, dataset.transform, parse_crs(dataset.crs)).bounds("EPSG:4326")
 
 
 def _has_mask(dataset: rasterio.DatasetReader, style: TileStyle) -> bool:
@@ -172,7 +253,7 @@ def _source_band(name: str, band: str, position: int = 1, scaled: str = "", noda
     )
 
 
-def _gdal_name(dataset: rasterio.DatasetReader) -> str:
+def gdal_name(dataset: rasterio.DatasetReader) -> str:
     """The name under which GDAL itself, which reads the virtual raster, opens what rasterio opened."""
     path = dataset.name
     if not is_remote(path):

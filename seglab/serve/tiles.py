@@ -28,6 +28,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rio_tiler.errors import NoOverviewWarning, RioTilerError, TileOutsideBounds
 
+from seglab.errors import MissingCRSError
 from seglab.serve.styled import Colour, StyledRaster, TileStyle, normalise, style_raster
 
 Message = MutableMapping[str, Any]
@@ -74,7 +75,7 @@ class TileLayerHandle:
 class _Layer:
     """A served raster; its virtual raster is in memory until it is removed and its last tile drawn."""
 
-    def __init__(self, handle: TileLayerHandle, styled: StyledRaster, bands: int) -> None:
+    def __init__(self, handle: TileLayerHandle, styled: StyledRaster) -> None:
         from localtileserver.tiler import register_colormap
 
         self.handle = handle
@@ -82,7 +83,7 @@ class _Layer:
         self._users = 0
         self._removed = False
         self._lock = threading.Lock()
-        self._indexes = list(range(1, bands + 1))
+        self._indexes = list(range(1, styled.bands + 1))
         self._colormap = styled.colormap
         if isinstance(styled.colormap, Mapping):
             self._colormap = register_colormap(styled.colormap)
@@ -287,12 +288,13 @@ class TileServer:
 
         Args:
             path: file, URL or GDAL name.
-            indexes: 1-based bands: three for red, green and blue, or one.
+            indexes: 1-based bands: three for red, green and blue, one, or two for their normalised difference.
             vmin: value shown as 0, for all bands or for each; may be left out for 8-bit rasters.
             vmax: value shown as 255, likewise.
             nodata: value drawn transparent; None: as the file says.
-            colormap: of one band: {value: (red, green, blue[, alpha])} with other values transparent, or the
-                name of a ramp ("viridis") for stretched values. None: the file's colour table, 0 transparent.
+            colormap: of one band, or of a difference: {value: (red, green, blue[, alpha])} with other values
+                transparent, or the name of a ramp ("viridis") for stretched values. None: the file's colour table, 0
+                transparent.
 
         Returns:
             Where its tiles are.
@@ -300,18 +302,27 @@ class TileServer:
         Raises:
             SegLabError: as `style_raster` raises.
         """
-        count = len(indexes)
+        count = 1 if len(indexes) == 2 else len(indexes)
         style = TileStyle(tuple(indexes), normalise(vmin, count), normalise(vmax, count), nodata, colormap)
-        styled = style_raster(os.fspath(path), style)
+        return self.serve(style_raster(os.fspath(path), style))
+
+    def serve(self, styled: StyledRaster) -> TileLayerHandle:
+        """Serve a raster that has its style already.
+
+        Raises:
+            MissingCRSError: it has no place on a map.
+        """
+        if styled.bounds is None:
+            raise MissingCRSError(f"{styled.path!r} has no CRS, so no tiles; show it as an image in pixel space")
         name = secrets.token_hex(6)
         handle = TileLayerHandle(
             id=name,
-            path=os.fspath(path),
+            path=styled.path,
             path_template=f"/{self.token}/{name}/{{z}}/{{x}}/{{y}}.png",
             bounds=styled.bounds,
             probe_tile=_middle_tile(styled.bounds),
         )
-        self._layers[name] = _Layer(handle, styled, count)
+        self._layers[name] = _Layer(handle, styled)
         return handle
 
     def remove(self, layer: TileLayerHandle) -> None:

@@ -53,7 +53,7 @@ COMMANDS: tuple[Command, ...] = (
         Command(f"class:{n}", (str(n),), f"Take class {n} in hand", "Classes and objects")
         for n in range(1, CLASS_KEYS + 1)
     ),
-    Command("objects", ("i",), "Model, objects, project", "Classes and objects"),
+    Command("objects", ("i",), "Next of the tabs", "Classes and objects"),
     Command("delete", ("Delete", "Backspace"), "Delete what is selected", "Classes and objects"),
     Command("unsure", ("u",), "Mark as unsure, or as sure", "Classes and objects"),
     Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
@@ -63,6 +63,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),
     Command("place", ("/",), "Go to a place", "The map and the model"),
+    Command("labels", ("Shift+l",), "Show or hide the labels", "The map and the model"),
+    Command("look", ("w",), "Next look of the imagery", "The map and the model"),
+    Command("swipe", ("Shift+w",), "Divider between two layers", "The map and the model"),
     Command("suggest", ("s",), "Suggest, or next suggestion", "The map and the model"),
     Command("suggestion:previous", ("[",), "Previous suggestion", "The map and the model", repeats=True),
     Command("suggestion:next", ("]",), "Next suggestion", "The map and the model", repeats=True),

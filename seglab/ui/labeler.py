@@ -20,7 +20,11 @@ from seglab.ui.hover import HoverPreview
 from seglab.ui.imagery import Imagery
 from seglab.ui.job_bar import JobBar, MessageBar
 from seglab.ui.labelling import Labelling
+from seglab.ui.layering import Layering
+from seglab.ui.layers_panel import LayersPanel
 from seglab.ui.long_work import LongWork
+from seglab.ui.look_editor import LookEditor
+from seglab.ui.map_panes import Panes
 from seglab.ui.map_view import MapView
 from seglab.ui.objects_panel import ObjectsPanel
 from seglab.ui.page import STATIC, Keyboard, Page, Strokes
@@ -57,6 +61,7 @@ class Labeler(widgets.VBox):
         self.selecting = Selecting(self)
         self.hover = HoverPreview(self)
         self.imagery = Imagery(self)
+        self.layering = Layering(self)
         self.connection = Connection(self)
         self._make_map()
         self._make_panels()
@@ -70,6 +75,7 @@ class Labeler(widgets.VBox):
         do = self.labelling
         self.view = MapView(self.frame, do.point, do.drag, self._view_changed, self._pointed)
         self.view.on_hover = self.hover.move
+        self.panes = Panes(self.view.map.model_id)
         self.page = Page()
         self.keyboard = Keyboard(self.command)
         self.strokes = Strokes(self.view.map.model_id, do.stroke)
@@ -93,15 +99,18 @@ class Labeler(widgets.VBox):
         self.figures.add_class("seglab-figures")
         self.classes = ClassPanel(self.class_editing)
         self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback)
-        self.maps = MapPanel(on_predict=work.predict, on_look=self.imagery.look)
+        self.maps = MapPanel(on_predict=work.predict)
         self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
         self.export = ExportPanel(on_export=work.export)
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
         self.objects = ObjectsPanel(self.object_editing, scene.grid.pixel_size_m, self.review_panel, scene)
         teach = widgets.VBox([self.model, self.maps, self.suggest, self.export])
+        bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
+        look = LookEditor(self.session.looks, bands, self.layering.choose_look)
+        self.layers = LayersPanel(self.layering, look, has_basemap=not self.frame.is_plain)
         self.project = ProjectWork(self)
-        columns = {"Model": teach, "Objects": self.objects, PROJECT: self.project.panel}
+        columns = {"Model": teach, "Objects": self.objects, "Layers": self.layers, PROJECT: self.project.panel}
         self.tabs = SideTabs(columns, self.project.refresh)
 
     def _arrange(self) -> list[widgets.Widget]:
@@ -115,7 +124,7 @@ class Labeler(widgets.VBox):
         body.add_class("seglab-body")
         status = widgets.HBox([self.messages, self.figures, self.connection.button])
         status.add_class("seglab-status")
-        unseen = [self.page, self.keyboard, self.strokes, self.connection.holder]
+        unseen = [self.page, self.keyboard, self.strokes, self.panes, self.connection.holder]
         return [style, *unseen, self.toolbar, body, self.jobs, status]
 
     def _start(self) -> None:
@@ -123,12 +132,12 @@ class Labeler(widgets.VBox):
             self.messages.show(WELCOME)
         else:
             self.messages.show(self.session.problem, "error")
-        self.imagery.start()
+        self.layering.start()
         self._refresh_labels()
         self.refresh_model()
+        self.refresh_prediction_state()
         self.refresh_mask()
         with self.messages:
-            self.imagery.refresh_prediction()
             self.project.restore_view()
             self.project.refresh()
 
@@ -175,6 +184,7 @@ class Labeler(widgets.VBox):
                 self._refresh_labels()
                 self.refresh_model()
                 self.refresh_prediction_state()
+                self.layering.refresh_classes()
                 self.project.refresh()
             elif what == "proposals":
                 self.refresh_objects()
@@ -186,8 +196,12 @@ class Labeler(widgets.VBox):
             elif what == "round":
                 self.refresh_model()
                 self.refresh_prediction_state()
+                self.layering.refresh_encoded()
+            elif what in ("encoded", "scale"):
+                self.layering.refresh_encoded()
             elif what == "prediction":
-                self.imagery.refresh_prediction()
+                self.refresh_prediction_state()
+                self.layering.refresh_maps()
             elif what == "closed":
                 self._serve_no_more()
 

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab.core.overlay import LatLonBounds, MapFrame, Overlay
 from seglab.core.prompts import Prompts
 from seglab.ui.label_layer import PROPOSED_DASHES, LabelLayer, Outlined
+from seglab.ui.map_panes import PANES
 
 HEIGHT = 560
 """Height of the map, CSS pixels."""
@@ -46,15 +47,6 @@ _MINUS = (
     'stroke="#fff" stroke-width="1.5"/><path d="M4.5 9h9" stroke="#fff" stroke-width="2"/></svg>'
 )
 _EMPTY = {"type": "FeatureCollection", "features": []}
-_PANES = {
-    "prediction": {"zIndex": 405, "pointerEvents": "none"},
-    "labels": {"zIndex": 410, "pointerEvents": "none"},
-    "proposed": {"zIndex": 415, "pointerEvents": "none"},
-    "suggestions": {"zIndex": 420, "pointerEvents": "none"},
-    "selected": {"zIndex": 425, "pointerEvents": "none"},
-    "preview": {"zIndex": 428, "pointerEvents": "none"},
-    "mask": {"zIndex": 430, "pointerEvents": "none"},
-}
 _DEGREES_PER_PIXEL = 360 / 256
 """Of longitude, at zoom 0 of a Web Mercator map."""
 
@@ -90,8 +82,9 @@ class MapView:
         self._place_time = 0.0
         self._pressed = False
         self.map = self._make_map()
-        self.imagery: ipyleaflet.Layer | None = None
-        self.prediction: ipyleaflet.Layer | None = None
+        self.rasters: dict[str, ipyleaflet.Layer] = {}
+        """Tiles and images below the labels, by their pane."""
+        self._attribution = ipyleaflet.AttributionControl(position="bottomright", prefix="")
         self._icons = {
             True: ipyleaflet.DivIcon(html=_PLUS, icon_size=[18, 18], icon_anchor=[9, 9]),
             False: ipyleaflet.DivIcon(html=_MINUS, icon_size=[18, 18], icon_anchor=[9, 9]),
@@ -99,13 +92,15 @@ class MapView:
         self.labels = LabelLayer(frame, "labels", self.map.add)
         self.proposed = LabelLayer(frame, "proposed", self.map.add, proposed=True)
         self.preview = ipyleaflet.GeoJSON(data=_EMPTY, pane="preview", name="preview")
+        self.encoded = ipyleaflet.GeoJSON(data=_EMPTY, pane="encoded", name="encoded windows")
         self.areas = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="areas kept out of training")
         self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
         self.selected = ipyleaflet.GeoJSON(data=_EMPTY, pane="selected", name="selected objects")
         self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
         self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
         self.points = ipyleaflet.LayerGroup(layers=(), name="points")
-        for layer in (self.areas, self.suggestions, self.selected, self.preview, self.prompt_box, self.points):
+        drawn = (self.encoded, self.areas, self.suggestions, self.selected, self.preview, self.prompt_box, self.points)
+        for layer in drawn:
             self.map.add(layer)
         self._place = widgets.HTML()
         self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
@@ -124,7 +119,7 @@ class MapView:
         return ipyleaflet.Map(
             basemap={},
             layers=(),
-            panes=_PANES,
+            panes=PANES,
             center=center,
             zoom=zoom,
             prefer_canvas=True,
@@ -195,24 +190,28 @@ class MapView:
 
     # -- layers
 
-    def show_tiles(self) -> ipyleaflet.TileLayer:
-        """Show the imagery as tiles, whose address is to be set."""
-        self.imagery = ipyleaflet.TileLayer(url="", max_zoom=24, name="imagery", attribution="")
-        self.map.add(self.imagery, index=0)
-        return self.imagery
-
-    def show_image(self, image: Overlay) -> None:
-        """Show the imagery as one image."""
-        self.imagery = ipyleaflet.ImageOverlay(url=image.url, bounds=image.bounds, name="imagery")
-        self.map.add(self.imagery, index=0)
-
-    def show_prediction(self, layer: ipyleaflet.RasterLayer | None) -> None:
-        """Put the class map above the imagery, in place of the one before."""
-        if self.prediction is not None:
-            self.map.remove(self.prediction)
-        self.prediction = layer
+    def show_raster(self, name: str, layer: ipyleaflet.Layer | None) -> None:
+        """Put tiles or an image into the pane of their name, in place of what is there; None takes that away."""
+        before = self.rasters.pop(name, None)
         if layer is not None:
-            self.map.add(layer, index=0 if self.imagery is None else 1)
+            self.rasters[name] = layer
+            self.map.add(layer)
+        if before is not None:
+            self.map.remove(before)
+
+    def show_basemap(self, layer: ipyleaflet.TileLayer | None) -> None:
+        """Show tiles of a service on the network below the scene, with who made them; None shows none."""
+        self.show_raster("basemap", layer)
+        if layer is not None and self._attribution not in self.map.controls:
+            self.map.add(self._attribution)
+        elif layer is None and self._attribution in self.map.controls:
+            self.map.remove(self._attribution)
+
+    def show_encoded(self, ground: BaseGeometry) -> None:
+        """Outline the ground where a click is answered at once; an empty geometry for none."""
+        shadow = {"color": "#222222", "weight": 4, "fill": False, "opacity": 0.6}
+        style = {"color": "#ffffff", "weight": 2, "fill": False, "opacity": 1, "dashArray": "1 5"}
+        self._set(self.encoded, [] if ground.is_empty else [self._feature(ground, part) for part in (shadow, style)])
 
     def show_mask(self, overlay: Overlay | None) -> None:
         """Show the live mask; None takes it away."""

@@ -96,14 +96,13 @@ class ModelPanel(widgets.VBox):
 
 
 class MapPanel(widgets.VBox):
-    """Map the scene, and how its class map is shown.
+    """Map the scene. How its class map is shown is a matter of the layers.
 
     Args:
         on_predict: start mapping.
-        on_look: called with (visible, opacity 0 to 1).
     """
 
-    def __init__(self, on_predict: Callable[[], None], on_look: Callable[[bool, float], None]) -> None:
+    def __init__(self, on_predict: Callable[[], None]) -> None:
         self.predict = button(
             "Map the scene",
             "map",
@@ -112,18 +111,8 @@ class MapPanel(widgets.VBox):
             "primary",
         )
         self.predict.add_class("seglab-wide")
-        self.visible = widgets.ToggleButton(value=True, icon="eye", tooltip="Show or hide the class map")
-        self.opacity = widgets.FloatSlider(
-            value=0.6, min=0, max=1, step=0.05, readout=False, tooltip="Opacity of the class map"
-        )
-        self.opacity.layout.width = "auto"
-        self.opacity.layout.flex = "1 1 0"
         self.note = widgets.HTML()
-        look = lambda _: on_look(self.visible.value, self.opacity.value)  # noqa: E731
-        self.visible.observe(look, names=["value"])
-        self.opacity.observe(look, names=["value"])
-        self._look = row(self.visible, self.opacity)
-        super().__init__([section("Class map", row(self.predict), self._look, self.note)])
+        super().__init__([section("Class map", row(self.predict), self.note)])
 
     def show(self, round_number: int | None, current: int, can_predict: bool) -> None:
         """Show which map there is.
@@ -134,7 +123,6 @@ class MapPanel(widgets.VBox):
             can_predict: whether mapping is possible.
         """
         self.predict.disabled = not can_predict
-        self.visible.disabled = self.opacity.disabled = round_number is None
         if round_number is None:
             self.note.value = faint("Not mapped yet.")
         elif round_number == current:

@@ -205,7 +205,7 @@ def test_stretch_is_of_valid_pixels_and_the_same_everywhere(tmp_path: Path) -> N
 
 
 def test_stretch_of_a_large_scene_without_overviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglab.core.raster._FULL_READ_PIXELS", 1000)
+    monkeypatch.setattr("seglab.core.sampling.FULL_READ_PIXELS", 1000)
     data = pattern(3, 700, 900, "uint16")
     path = make_raster(tmp_path / "scene.tif", data=data)
     with Scene.open(path) as scene:

@@ -258,7 +258,8 @@ def test_errors_say_what_to_do(server, tmp_path):
         (MissingCRSError, "pixel space", nowhere, {}),
         (UnsupportedSceneError, "vmin and vmax", deep, {}),
         (BandError, "1 to 2", deep, {"indexes": [3], "vmin": 0, "vmax": 1}),
-        (BandError, "three for red", deep, {"indexes": [1, 2], "vmin": 0, "vmax": 1}),
+        (BandError, "three for red", deep, {"indexes": [1, 2, 1, 2], "vmin": 0, "vmax": 1}),
+        (BandError, "vmin and vmax", deep, {"indexes": [1, 2]}),
         (BandError, "one value for each", deep, {"indexes": [1], "vmin": [0, 1], "vmax": 1}),
     ):
         with pytest.raises(error, match=part):

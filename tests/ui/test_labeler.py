@@ -49,8 +49,8 @@ def test_empty_state_says_what_to_do_first(labeler):
 
 
 def test_imagery_is_tiles_in_the_bands_of_the_model(labeler):
-    assert isinstance(labeler.view.imagery, ipyleaflet.TileLayer)
-    url = labeler.view.imagery.url
+    assert isinstance(labeler.view.rasters["imagery"], ipyleaflet.TileLayer)
+    url = labeler.view.rasters["imagery"].url
     assert url == labeler.connection.probe.url_for(labeler.imagery.tiled["imagery"].path)
     assert all(part in url for part in ("{z}", "{x}", "{y}"))
 
@@ -64,7 +64,7 @@ def answer(labeler, name, url, tried):
 def test_imagery_takes_the_route_that_the_page_found(labeler):
     path = labeler.imagery.tiled["imagery"].path
     answer(labeler, "page", "/elsewhere" + path, [])
-    assert labeler.view.imagery.url == "/elsewhere" + path
+    assert labeler.view.rasters["imagery"].url == "/elsewhere" + path
 
 
 def test_pictures_of_the_view_are_said_and_labelling_goes_on(labeler, hand):
@@ -362,11 +362,11 @@ def test_retrain_map_and_go_back(labelled, hand, short_rounds):
     labelled.maps.predict.click()
     hand.until(lambda: not labelled.work.running, "the map")
     assert "map_001.tif" in labelled.messages.text
-    layer = labelled.view.prediction
+    layer = labelled.view.rasters["prediction"]
     assert layer in labelled.view.map.layers and isinstance(layer, ipyleaflet.TileLayer)
-    labelled.maps.opacity.value = 0.25
-    labelled.maps.visible.value = False
-    assert (layer.opacity, layer.visible) == (0.25, False)
+    labelled.layers.rows["prediction"].opacity.value = 0.25
+    labelled.layers.rows["prediction"].eye.value = False
+    assert labelled.panes.looks["prediction"] == {"visible": False, "opacity": 0.25}
 
     labelled.model.rounds.value = 0
     labelled.model.back.click()
@@ -430,7 +430,7 @@ def test_reopened_project_shows_what_was_there(make_labeler, labelled, hand):
     labelled.session.close()
     again = make_labeler()
     assert len(again.view.labels.features) == 1
-    assert again.view.prediction in again.view.map.layers
+    assert again.view.rasters["prediction"] in again.view.map.layers
     assert again.classes.toggles["water"].description == "water  (1)"
     assert not again.toolbar.undo.disabled
 
@@ -501,8 +501,8 @@ def plain(make_labeler, photo, tmp_path):
 
 def test_plain_image_is_labelled_on_a_plain_map(plain, tmp_path):
     assert plain.view.map.crs["name"] == "Simple"
-    assert isinstance(plain.view.imagery, ipyleaflet.ImageOverlay)
-    assert plain.view.imagery.bounds == [(-200, 0), (0, 300)]
+    assert isinstance(plain.view.rasters["imagery"], ipyleaflet.ImageOverlay)
+    assert plain.view.rasters["imagery"].bounds == [(-200, 0), (0, 300)]
     assert "no tiles" in plain.connection.panel.words.value and plain.connection.panel.again.disabled
     hand = Hand(plain)
     hand.click(90, 120)
@@ -514,5 +514,5 @@ def test_plain_image_is_labelled_on_a_plain_map(plain, tmp_path):
     plain.maps.predict.click()
     hand.until(lambda: not plain.work.running, "the map")
     assert plain.messages.kind == "done", plain.messages.text
-    assert isinstance(plain.view.prediction, ipyleaflet.ImageOverlay)
-    assert plain.view.prediction.pane == "prediction"
+    assert isinstance(plain.view.rasters["prediction"], ipyleaflet.ImageOverlay)
+    assert plain.view.rasters["prediction"].pane == "prediction"

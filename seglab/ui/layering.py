@@ -1,0 +1,244 @@
+"""What a person does with the layers of the map, and how they follow the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipyleaflet
+import shapely
+from xyzservices import TileProvider
+
+from seglab.app.looks import Look, fitted
+from seglab.app.map_rasters import (
+    CONFIDENCE_RAMP,
+    StyledRaster,
+    change_raster,
+    class_raster,
+    confidence_raster,
+    scene_raster,
+)
+from seglab.app.mapping import map_colours, map_meanings
+from seglab.ui.layers_panel import LAYERS, NOTHING
+from seglab.ui.look_editor import ramp_legend, titles_after
+from seglab.ui.panels import faint
+
+if TYPE_CHECKING:
+    from seglab.ui.labeler import Labeler
+
+MAPS = ("prediction", "confidence", "changed")
+"""Panes of what a map of the scene brings."""
+
+DEAR = ("confidence", "changed")
+"""Of these, the panes that are emptied when they are hidden: seldom looked at, and each tile costs the kernel work."""
+
+WITH = {"labels": ("labels", "proposed"), "imagery": ("imagery", "second")}
+"""Panes that are shown and hidden together."""
+
+_LOOK = "look: "
+"""Before the title of a look, among what can be put beside the divider."""
+
+
+class Layering:
+    """Handlers of the layers panel.
+
+    Args:
+        app: the labeler.
+    """
+
+    def __init__(self, app: Labeler) -> None:
+        self._app = app
+        self.look: Look = next(iter(app.session.looks.values()))
+        """What the imagery shows."""
+        self._drawn: tuple[Any, ...] = ()
+        self._makers: dict[str, Callable[[], StyledRaster]] = {
+            "prediction": lambda: class_raster(app.session),
+            "confidence": lambda: confidence_raster(app.session),
+            "changed": lambda: change_raster(app.session),
+        }
+
+    def start(self) -> None:
+        """Show the scene and its maps."""
+        app = self._app
+        with app.messages:
+            self._show_scene("imagery", self.look)
+        for layer in LAYERS:
+            self.show_layer(layer.pane)
+        self.refresh_maps()
+
+    # -- what the person does
+
+    def show_layer(self, pane: str) -> None:
+        """Show, hide or fade a layer as its row says."""
+        app = self._app
+        with app.messages:
+            layer_row = app.layers.rows[pane]
+            seen, opacity = layer_row.eye.value, layer_row.opacity.value
+            if seen:
+                self._fill(pane)
+            for shown in WITH.get(pane, (pane,)):
+                app.panes.show(shown, seen, opacity)
+            if not seen and pane in DEAR:
+                app.imagery.drop(pane)
+
+    def choose_look(self, look: Look) -> None:
+        """Look at other bands, or by another stretch."""
+        app = self._app
+        with app.messages:
+            self._show_scene("imagery", look)
+            self.look = fitted(app.session.scene, look)
+        app.layers.look.show(self.look)
+        self._offer()
+        self.swipe()  # the titles, and what is on the right must be another look
+
+    def next_look(self) -> None:
+        """Go to the next of the presets."""
+        looks = self._app.session.looks
+        self.choose_look(looks[titles_after(list(looks), self.look.title)])
+        self._app.messages.show(f"Imagery: {self.look.title}.")
+
+    def toggle_labels(self) -> None:
+        """Show or hide the accepted objects."""
+        eye = self._app.layers.rows["labels"].eye
+        eye.value = not eye.value
+
+    def choose_basemap(self, provider: TileProvider | None) -> None:
+        """Put a map of the network below the scene."""
+        with self._app.messages:
+            self._app.view.show_basemap(None if provider is None else _basemap(provider))
+            self.refresh_state()
+
+    def toggle_swipe(self) -> None:
+        """Switch the divider on or off."""
+        divide = self._app.layers.divide
+        divide.value = not divide.value
+
+    def swipe(self) -> None:
+        """Divide the two layers that are chosen."""
+        app = self._app
+        if not app.layers.divide.value:
+            app.panes.swipe = {}
+            app.imagery.drop("second")
+            return
+        with app.messages:
+            sides = dict(zip(("left", "right"), map(self._side, app.layers.sides()), strict=True))
+            if "second" not in (side["pane"] for side in sides.values()):
+                app.imagery.drop("second")
+            app.panes.swipe = sides
+
+    def _side(self, chosen: tuple[str, str]) -> dict[str, str]:
+        """A side of the divider; what it shows is made visible."""
+        value, title = chosen
+        app = self._app
+        if value.startswith(_LOOK):
+            title = value.removeprefix(_LOOK)
+            self._show_scene("second", app.session.looks[title])
+            return {"pane": "second", "title": title}
+        if value:
+            app.layers.rows[value].eye.value = True
+        return {"pane": value, "title": self.look.title if value == "imagery" else title}
+
+    # -- how layers follow the session
+
+    def refresh_maps(self) -> None:
+        """Show what the latest maps of the scene bring, where it is to be seen."""
+        app = self._app
+        with app.messages:
+            self._drawn = self._meaning()
+            for pane in MAPS:
+                app.imagery.drop(pane)
+                if app.layers.rows[pane].eye.value:
+                    self._fill(pane)
+            self.refresh_state()
+
+    def refresh_classes(self) -> None:
+        """Show the maps again if their classes have other colours now, or went into others."""
+        if self._meaning() != self._drawn:
+            self.refresh_maps()
+
+    def _meaning(self) -> tuple[Any, ...]:
+        """What the colours of the maps depend on."""
+        state = self._app.session.state
+        maps = [data for data in (state.prediction, state.former_prediction) if data is not None]
+        return map_colours(state), *(map_meanings(state, data) for data in maps)
+
+    def refresh_encoded(self) -> None:
+        """Outline the windows that are encoded at the scale of the view, if they are to be seen."""
+        app, session = self._app, self._app.session
+        if app.layers.rows["encoded"].eye.value:
+            windows = [w.polygon for w in session.encoded_windows if w.scale == session.scale]
+            app.view.show_encoded(shapely.union_all(windows))
+            count = f"{len(windows)} window{'' if len(windows) == 1 else 's'}"
+            app.layers.note("encoded", faint(f"{count} at this zoom."))
+
+    def refresh_state(self) -> None:
+        """Say what each layer shows."""
+        app, there = self._app, self._there()
+        notes = {"confidence": ramp_legend(CONFIDENCE_RAMP, "0 %", "100 %")} if "confidence" in there else {}
+        if "changed" in there:
+            former, latest = app.session.former_prediction, app.session.prediction
+            assert former is not None and latest is not None
+            notes["changed"] = faint(
+                f"Map by {_model(latest.round)} against the one before, by {_model(former.round)}."
+            )
+        elif "prediction" in there:
+            notes["changed"] = faint("Needs a second map of the scene.")
+        else:
+            notes["prediction"] = faint("Not mapped yet.")
+        for layer in LAYERS:
+            if layer.pane != "encoded":
+                app.layers.note(layer.pane, notes.get(layer.pane, ""))
+            app.layers.rows[layer.pane].enable(layer.pane in there)
+        self._offer()
+
+    def _there(self) -> list[str]:
+        """Panes that have something to show."""
+        session = self._app.session
+        there = ["labels", "encoded", "imagery"]
+        if "basemap" in self._app.view.rasters:
+            there.append("basemap")
+        if session.prediction is not None:
+            there.append("prediction")
+            if session.prediction.confidence_path.exists():
+                there.append("confidence")
+            if session.former_prediction is not None:
+                there.append("changed")
+        return there
+
+    def _offer(self) -> None:
+        """What can be put beside the divider."""
+        app, there = self._app, self._there()
+        panes = {layer.title: layer.pane for layer in reversed(LAYERS) if layer.pane in there}
+        others = [look for look in app.session.looks.values() if look.title != self.look.title]
+        others.sort(key=lambda look: look.bands == self.look.bands)  # what looks different first
+        looks = {f"Imagery: {look.title}": _LOOK + look.title for look in others}
+        left = {"Imagery": "imagery", NOTHING: "", **panes}
+        maps = {title: pane for title, pane in panes.items() if pane in MAPS}
+        app.layers.offer(left, {**looks, **maps, **panes, NOTHING: ""})
+
+    def _fill(self, pane: str) -> None:
+        """Put what a pane shows on the map, if it is not there yet and there is anything."""
+        if pane in MAPS and pane not in self._app.view.rasters and pane in self._there():
+            self._app.imagery.show(pane, self._makers[pane]())
+        elif pane == "encoded":
+            self.refresh_encoded()
+
+    def _show_scene(self, pane: str, look: Look) -> None:
+        self._app.imagery.show(pane, scene_raster(self._app.session.scene, look))
+
+
+def _basemap(provider: TileProvider) -> ipyleaflet.TileLayer:
+    """Tiles of a service, enlarged where it has no finer ones."""
+    deepest = int(provider.get("max_zoom", 18))
+    return ipyleaflet.TileLayer(
+        url=provider.build_url(),
+        attribution=provider.get("html_attribution") or provider.get("attribution", ""),
+        max_native_zoom=deepest,
+        max_zoom=24,
+        pane="basemap",
+        name="basemap",
+    )
+
+
+def _model(round_number: int) -> str:
+    return f"round {round_number}" if round_number else "the model as delivered"

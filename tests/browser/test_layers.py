@@ -1,0 +1,240 @@
+"""What the map shows: looks of the imagery, layers one by one, and two of them beside a divider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page
+
+from tests.browser.lab import Lab, open_notebook, pixels, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+
+NOTEBOOK = "layers.ipynb"
+TILES = """
+import seglab
+from seglab.datasets.examples import example
+
+labeler = seglab.label(example("landsat"), classes={"water": "#d55e00"}, project="layers.seglab", device="cpu")
+session = labeler.session
+labeler
+"""
+PLAIN = """
+import numpy as np
+import seglab
+
+photo = np.zeros((300, 400, 3), "uint8")
+photo[:, :, 0], photo[:, :, 2] = 220, np.linspace(0, 255, 400)
+labeler = seglab.label(photo, classes={"thing": "#ffffff"}, project="plain.seglab", device="cpu")
+session = labeler.session
+labeler
+"""
+MAPPED = """
+session.click(744.5, 271.5, crs="pixel")
+session.accept("water")
+session.predict().result()
+"""
+PAINTED = """
+import shapely
+
+session.paint(shapely.box(20, 20, 380, 280), crs="pixel")
+session.accept("thing")
+"""
+DARK = """() => window.jupyterapp.commands.execute("apputils:change-theme", {theme: "JupyterLab Dark"})"""
+LOADED = """() => {
+    const pictures = [...document.querySelectorAll(".leaflet-imagery-pane img")]; // none for a moment, at another look
+    return pictures.length > 0 && [...pictures, ...document.querySelectorAll("img.leaflet-tile")].every(picture =>
+        picture.complete && picture.naturalWidth > 0 && getComputedStyle(picture).opacity === "1");
+}"""
+PANE = """name => {
+    const style = getComputedStyle(document.querySelector(`.leaflet-${name}-pane`));
+    return [style.display, Number(style.opacity)];
+}"""
+
+
+def open_app(page: Page, lab: Lab, cell: str) -> None:
+    """A labeler alone in a notebook, with its imagery and the tab of its layers."""
+    write_notebook(lab.root / NOTEBOOK, [cell])
+    open_notebook(page, lab, NOTEBOOK)
+    run_all(page)
+    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    page.locator(".leaflet-container[data-seglab-panes]").wait_for()
+    page.locator(".seglab-tab", has_text="Layers").click()
+
+
+@pytest.fixture
+def app(page: Page, jupyter: Lab) -> Lab:
+    """The labeler on tiles."""
+    open_app(page, jupyter, TILES)
+    wait_for_tiles(page, least=4)
+    return jupyter
+
+
+def the_map(page: Page) -> np.ndarray:
+    """What is seen of the map's middle, without its controls: (rows, cols, 3)."""
+    page.mouse.move(5, 5)  # the pointer's place is written over the map
+    box = page.locator(".seglab-mapbox .leaflet-container").bounding_box()
+    clip = {"x": box["x"] + 160, "y": box["y"] + 90, "width": box["width"] - 320, "height": box["height"] - 180}
+    return pixels(page, clip).astype(int)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Grey levels that two pictures differ by, on average."""
+    return float(np.abs(first - second).mean())
+
+
+def until(page: Page, seen: Callable[[np.ndarray], bool], what: str) -> np.ndarray:
+    """Wait until the map looks as it should, and return how it looks."""
+
+    def looks_so() -> bool:
+        return bool(page.evaluate(LOADED)) and seen(the_map(page))
+
+    wait_for(looks_so, what, page)
+    return the_map(page)
+
+
+def control(page: Page, tooltip: str) -> Locator:
+    """A list of the panel, by the beginning of its tooltip."""
+    return page.locator(f".seglab-layers select[title^='{tooltip}'], .seglab-layers [title^='{tooltip}'] select").first
+
+
+def eye(page: Page, pane: str) -> Locator:
+    return page.locator(f".seglab-layer-{pane} .seglab-eye")
+
+
+def halves(picture: np.ndarray, margin: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """What is seen well to the left and well to the right of the middle."""
+    middle = picture.shape[1] // 2
+    return picture[:, : middle - margin], picture[:, middle + margin :]
+
+
+def test_looks_of_the_imagery(page: Page, app: Lab) -> None:
+    model = the_map(page)
+    screenshot(page, "layers_light")
+    control(page, "Bands and colours").select_option("NDVI")
+    ndvi = until(page, lambda seen: difference(seen, model) > 30, "the NDVI")
+    greens = ndvi[..., 1] - ndvi[..., 2]  # its ramp goes from pale yellow to green, where the scene is grey and brown
+    assert (greens > 20).mean() > 3 * (model[..., 1] - model[..., 2] > 20).mean()
+    page.locator(".seglab-look .seglab-ramp").wait_for()
+    screenshot(page, "layers_ndvi")
+
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    for _ in range(2):  # past the last look comes the first
+        page.keyboard.press("w")
+    back = until(page, lambda seen: difference(seen, model) < 2, "the model's look again")
+    control(page, "Bands and colours").select_option("Bands by hand")
+    control(page, "Shown as red").select_option("5: B5")
+    until(page, lambda seen: difference(seen, back) > 10, "other bands")
+    assert app.run("print(session.scene.bands)", NOTEBOOK) == "(3, 2, 1)\n"
+
+    page.evaluate(DARK)
+    wait_for(lambda: page.evaluate("document.body.dataset.jpThemeLight") == "false", "the dark theme", page)
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    screenshot(page, "layers_dark")
+    assert page.console == []
+
+
+def test_layers_are_shown_hidden_and_faded(page: Page, app: Lab) -> None:
+    before = the_map(page)
+    app.run(MAPPED, NOTEBOOK)
+    mapped = until(page, lambda seen: difference(seen, before) > 5, "the class map")
+    wait_for_tiles(page, least=8)
+    assert page.evaluate(PANE, "prediction") == ["block", 0.6]
+    eye(page, "prediction").click()
+    wait_for(lambda: page.evaluate(PANE, "prediction")[0] == "none", "the class map to be hidden", page)
+    eye(page, "labels").click()
+    until(page, lambda seen: difference(seen, before) < 1, "the imagery alone")
+    assert eye(page, "prediction").get_attribute("aria-pressed") == "false"
+
+    eye(page, "prediction").click()
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    page.keyboard.press("Shift+L")
+    until(page, lambda seen: difference(seen, mapped) < 1, "all of it again")
+    page.locator(".seglab-layer-prediction [role=slider], .seglab-layer-prediction .noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    wait_for(lambda: page.evaluate(PANE, "prediction")[1] > 0.6, "a stronger class map", page)
+
+    eye(page, "confidence").click()
+    until(page, lambda seen: difference(seen, mapped) > 10, "the confidence")
+    screenshot(page, "layers_confidence")
+    eye(page, "encoded").click()
+    page.locator(".leaflet-encoded-pane path").first.wait_for()
+    assert page.console == []
+
+
+def test_divider_between_two_looks(page: Page, app: Lab) -> None:
+    model = the_map(page)
+    control(page, "Bands and colours").select_option("NDVI")
+    ndvi = until(page, lambda seen: difference(seen, model) > 30, "the NDVI")
+    page.locator(".seglab-layers button", has_text="Swipe").click()
+    divider = page.locator(".seglab-divider")
+    divider.wait_for()
+    control(page, "Only seen on the right").select_option("Imagery: As the model sees it")
+    wait_for(lambda: "model" in divider.get_attribute("aria-label"), "the model's look beside it", page)
+    assert divider.get_attribute("aria-label") == "Divider: NDVI on the left, As the model sees it on the right"
+
+    def is_divided(seen: np.ndarray) -> bool:
+        (left, right), (first, _), (_, second) = halves(seen), halves(ndvi), halves(model)
+        return difference(left, first) < 1 and difference(right, second) < 1
+
+    until(page, is_divided, "each look on its side")
+    screenshot(page, "layers_divided")
+
+    # dragged, and nothing of it reaches the map
+    place = divider.bounding_box()
+    x, y = place["x"] + place["width"] / 2, place["y"] + 200
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 120, y + 5, steps=5)
+    page.mouse.up()
+    wait_for(lambda: abs(divider.bounding_box()["x"] - place["x"] - 120) < 2, "the divider to follow", page)
+    page.mouse.click(x + 120, y)
+    page.mouse.dblclick(x + 120, y)
+    assert app.run("print(session.mask, labeler.view.map.zoom)", NOTEBOOK).startswith("None")
+
+    # by the keyboard, to the end: the left look fills the map
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    center = app.run("print(labeler.view.map.center)", NOTEBOOK)
+    divider.focus()
+    for key in ("ArrowLeft", "ArrowRight", "End"):
+        page.keyboard.press(key)
+    until(page, lambda seen: difference(seen, ndvi) < 1, "the left look alone")
+    assert divider.get_attribute("aria-valuenow") == "100"
+    wait_for(lambda: app.run("print(labeler.panes.position)", NOTEBOOK) == "1.0\n", "the kernel to know", page)
+    assert app.run("print(labeler.view.map.center)", NOTEBOOK) == center
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
+
+    # what is cut stays cut while the map moves
+    page.keyboard.press("Home")
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    page.keyboard.press("ArrowRight")
+    wait_for(lambda: app.run("print(labeler.view.map.center)", NOTEBOOK) != center, "the map to move", page)
+    wait_for_tiles(page, least=8)
+    page.keyboard.press("Shift+W")
+    divider.wait_for(state="detached")
+    moved = the_map(page)
+    page.keyboard.press("Shift+W")
+    divider.wait_for()
+    until(page, lambda seen: difference(seen, moved) > 30, "the right look alone")
+    assert page.console == []
+
+
+def test_divider_cuts_outlines_and_images(page: Page, jupyter: Lab) -> None:
+    open_app(page, jupyter, PLAIN)
+    page.locator(".leaflet-imagery-pane img").wait_for()
+    bare = the_map(page)
+    jupyter.run(PAINTED, NOTEBOOK)
+    outlined = until(page, lambda seen: difference(seen, bare) > 5, "the object")
+    page.locator(".seglab-layers button", has_text="Swipe").click()
+    page.locator(".seglab-divider").wait_for()
+    control(page, "Only seen on the left").select_option("Nothing")
+    control(page, "Only seen on the right").select_option("Labels")
+
+    def is_divided(seen: np.ndarray) -> bool:
+        (left, right), (first, _), (_, second) = halves(seen), halves(bare), halves(outlined)
+        return difference(left, first) < 1 and difference(right, second) < 1
+
+    until(page, is_divided, "labels on the right only")
+    control(page, "Only seen on the left").select_option("Imagery")
+    until(page, lambda seen: difference(halves(seen)[1], halves(outlined)[1]) > 10, "imagery on the left only")
+    assert page.console == []
