@@ -84,13 +84,15 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def until(page: Page, seen: Callable[[np.ndarray], bool], what: str) -> np.ndarray:
-    """Wait until the map looks as it should, and return how it looks."""
+    """Wait until the map has all its tiles, stands still and looks as it should, and return how it looks."""
+    last = [the_map(page)]
 
     def looks_so() -> bool:
-        return bool(page.evaluate(LOADED)) and seen(the_map(page))
+        last.append(the_map(page))
+        return bool(page.evaluate(LOADED)) and difference(last[-1], last[-2]) == 0 and seen(last[-1])
 
     wait_for(looks_so, what, page)
-    return the_map(page)
+    return last[-1]
 
 
 def control(page: Page, tooltip: str) -> Locator:
