@@ -51,7 +51,10 @@ class LookEditor(widgets.VBox):
         self.legend = widgets.HTML()
         self._limits = row(self.low, self.high)
         self._stretch = row(widgets.HTML(faint("Stretch")), self.stretch)
-        self._hand = widgets.VBox([row(self.kind), row(*self.bands), row(self.ramp)])
+        self._roles = [widgets.HTML() for _ in self.bands]
+        self._band_rows = [row(role, choice) for role, choice in zip(self._roles, self.bands, strict=True)]
+        self._ramp = row(widgets.HTML(faint("Ramp")), self.ramp)
+        self._hand = widgets.VBox([row(self.kind), *self._band_rows, self._ramp])
         self._hand.add_class("seglab-nested")
         super().__init__([row(self.preset), self._hand, self._stretch, self._limits, self.legend])
         self.add_class("seglab-look")
@@ -82,13 +85,15 @@ class LookEditor(widgets.VBox):
     def _arrange(self) -> None:
         """Show the parts that matter for this look."""
         count = KINDS[self.kind.value]
-        roles = {3: ("Shown as red", "Shown as green", "Shown as blue"), 2: ("a of the index", "b of the index")}
-        for place, choice in enumerate(self.bands):
-            set_shown(choice, place < count)
-            choice.tooltip = roles.get(count, ("Shown by the ramp",))[place] if place < count else ""
+        roles = {3: ("Red", "Green", "Blue"), 2: ("a", "b"), 1: ("Band",)}[count]
+        for place, band_row in enumerate(self._band_rows):
+            set_shown(band_row, place < count)
+            if place < count:
+                self._roles[place].value = faint(roles[place])
+                self.bands[place].tooltip = f"Band shown as: {roles[place].lower()}"
         by_hand = self.preset.value == BY_HAND
         set_shown(self._hand, by_hand)
-        set_shown(self.ramp, count < 3)
+        set_shown(self._ramp, count < 3)
         set_shown(self._stretch, self.preset.value != MODEL_LOOK)
         set_shown(self._limits, self.preset.value != MODEL_LOOK and self.stretch.value == "By hand")
 

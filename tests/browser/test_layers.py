@@ -41,6 +41,8 @@ session.paint(shapely.box(20, 20, 380, 280), crs="pixel")
 session.accept("thing")
 """
 DARK = """() => window.jupyterapp.commands.execute("apputils:change-theme", {theme: "JupyterLab Dark"})"""
+DRAWN_ON = """name => [...document.querySelectorAll(`.leaflet-${name}-pane canvas`)].some(canvas =>
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0))"""
 LOADED = """() => {
     const pictures = [...document.querySelectorAll(".leaflet-imagery-pane img")]; // none for a moment, at another look
     return pictures.length > 0 && [...pictures, ...document.querySelectorAll("img.leaflet-tile")].every(picture =>
@@ -125,7 +127,7 @@ def test_looks_of_the_imagery(page: Page, app: Lab) -> None:
         page.keyboard.press("w")
     back = until(page, lambda seen: difference(seen, model) < 2, "the model's look again")
     control(page, "Bands and colours").select_option("Bands by hand")
-    control(page, "Shown as red").select_option("5: B5")
+    control(page, "Band shown as: red").select_option("5: B5")
     until(page, lambda seen: difference(seen, back) > 10, "other bands")
     assert app.run("print(session.scene.bands)", NOTEBOOK) == "(3, 2, 1)\n"
 
@@ -160,7 +162,7 @@ def test_layers_are_shown_hidden_and_faded(page: Page, app: Lab) -> None:
     until(page, lambda seen: difference(seen, mapped) > 10, "the confidence")
     screenshot(page, "layers_confidence")
     eye(page, "encoded").click()
-    page.locator(".leaflet-encoded-pane path").first.wait_for()
+    page.wait_for_function(DRAWN_ON, arg="encoded")
     assert page.console == []
 
 

@@ -115,7 +115,7 @@ def test_bands_by_hand_begin_with_what_is_shown(landsat):
     editor.kind.value = "One band"
     editor.ramp.value = "magma"
     assert (landsat.layering.look.bands, landsat.layering.look.ramp) == ((5,), "magma")
-    assert hidden(editor.bands[1]) and not hidden(editor.ramp)
+    assert hidden(editor._band_rows[1]) and not hidden(editor._ramp)
     editor.kind.value = "Index (a − b) / (a + b)"
     assert landsat.layering.look.bands == (5, 3)
 
