@@ -246,8 +246,10 @@ def _overlaps(labels: Labels, event: Event) -> None:
     labels.overlaps = event.data["rule"]
     if labels.overlaps == LATER_WINS:
         before, labels.objects = labels.objects, {}
+        waiting = dict(labels.proposals)  # nobody has answered them by this
         for one in before.values():
             labels.put_over(one)
+        labels.proposals = waiting
 
 
 def _edit(labels: Labels, event: Event) -> None:

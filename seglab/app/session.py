@@ -314,7 +314,9 @@ class LabelSession(
             reporter: for calls inside a job.
         """
         silent = jobs.SilentReporter()
-        found = suggest_windows(reporter or silent, self._learner.current, self.state, count)
+        with self._ledger.acting():  # not while looking around, which takes a while
+            current, state = self._learner.current, self.state
+        found = suggest_windows(reporter or silent, current, state, count)
         self.expect([suggestion.window for suggestion in found])
         return found
 

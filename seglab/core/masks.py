@@ -127,9 +127,10 @@ def smooth(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def snap(mask: np.ndarray, neighbours: np.ndarray, width: float) -> np.ndarray:
-    """A mask whose edge lies on its neighbours' edges where it nearly did: no gap and no overlap of `width` or less.
+    """A mask whose edge lies on its neighbours' edges where it nearly did: gaps and overlaps up to `width` close.
 
-    Gaps and overlaps are measured along rows and columns.
+    Gaps and overlaps are measured along rows and columns, in the masks as they are given: what closing one makes of
+    another, in a corner, stays.
 
     Args:
         mask, neighbours: (h, w) bool.

@@ -107,7 +107,7 @@ def test_pictures_of_the_view_where_messages_bring_no_tiles(page: Page, jupyter:
     page.add_init_script(f"({QUICK})()")
     open_labeler(page, jupyter, NO_BRIDGE)
     wait_for(lambda: route(jupyter) == "bytes True", "pictures of the view", page)
-    picture = page.locator(".seglab-mapbox .leaflet-tile-pane > img.leaflet-image-layer")
+    picture = page.locator(".seglab-mapbox .leaflet-imagery-pane img.leaflet-image-layer")
     picture.wait_for()
     page.wait_for_function("picture => picture.complete && picture.naturalWidth > 0", arg=picture.element_handle())
     assert_scene_is_seen(page)
