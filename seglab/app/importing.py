@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import geopandas as gpd
-import rasterio
 import shapely
+from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.areas import part_in_scene
@@ -15,6 +15,7 @@ from seglab.app.palette import next_colour
 from seglab.app.state import State
 from seglab.core.grid import PIXEL, Grid
 from seglab.core.masks import on_pixel_edges
+from seglab.core.pixel_edges import all_on_pixel_edges
 from seglab.datasets.labels_file import CLASS
 from seglab.errors import LabelsFileError, OutsideSceneError, PromptError
 
@@ -38,10 +39,9 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
         raise LabelsFileError("the labels are georeferenced and the scene is not; give them in pixel coordinates")
     crs = PIXEL if labels.crs is None else labels.crs
     found = []
-    with rasterio.Env():  # one for all; otherwise each outline sets one up, which takes as long as the rest
-        outlines = [outline_in_scene(outline, grid, crs) for outline in labels.geometry]
-    for name, inside in zip(labels[CLASS], outlines, strict=True):
-        if inside is not None:
+    parts = [_part_in_scene(outline, grid, crs) for outline in labels.geometry]
+    for name, inside in zip(labels[CLASS], all_on_pixel_edges(parts), strict=True):
+        if not inside.is_empty:
             window = window_around(inside, size, 1, grid.shape)
             place = [window.col, window.row, window.width, window.height, window.scale]
             found.append({"class": name, "geometry": shapely.to_wkb(inside, hex=True), "window": place})
@@ -69,8 +69,14 @@ def outline_in_scene(outline: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometr
         grid: of the scene.
         crs: see `areas.part_in_scene`.
     """
-    try:
-        inside = on_pixel_edges(part_in_scene(outline, grid, crs))
-    except (OutsideSceneError, PromptError):
-        return None
+    part = _part_in_scene(outline, grid, crs)
+    inside = part if part.is_empty else on_pixel_edges(part)
     return None if inside.is_empty else inside
+
+
+def _part_in_scene(outline: BaseGeometry, grid: Grid, crs: Any) -> BaseGeometry:
+    """As `part_in_scene`, but empty where there is none."""
+    try:
+        return part_in_scene(outline, grid, crs)
+    except (OutsideSceneError, PromptError):
+        return MultiPolygon()

@@ -39,6 +39,13 @@ SETTLED_S = 2.0
 
 _SIDECARS = ("", ".ovr", ".msk", ".aux.xml")  # GDAL takes pixels, masks and nodata values from them too
 
+BLOCK_CACHE_MB = 128
+"""What GDAL keeps of the rasters' blocks for the whole process. Its own choice is a twentieth of all memory, which
+somebody who pans over a large scene fills; 128 MB hold what a window as coarse as 24 scene pixels reads."""
+
+# Whoever has set it knows better. GDAL looks at it when it reads its first block.
+os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_MB))
+
 _warnings_lock = threading.Lock()  # catch_warnings swaps a global
 
 

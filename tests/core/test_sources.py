@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ import xarray as xr
 from affine import Affine
 
 from seglab.core.adopt import _cuts
+from seglab.core.handles import BLOCK_CACHE_MB
 from seglab.core.raster import Scene
 from seglab.core.sources import pick_asset
 from seglab.core.windows import Window
@@ -373,3 +377,14 @@ def test_file_url(tmp_path: Path) -> None:
     path = make_raster(tmp_path / "scene.tif")
     with Scene.open(path.as_uri()) as scene:
         assert Path(scene.path) == path.resolve()
+
+
+@pytest.mark.parametrize("chosen", [None, "64"])
+def test_gdal_keeps_few_blocks_unless_told_otherwise(chosen: str | None) -> None:
+    code = (
+        "import seglab.core.handles; from rasterio._env import get_gdal_config; print(get_gdal_config('GDAL_CACHEMAX'))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "GDAL_CACHEMAX"}
+    environment |= {} if chosen is None else {"GDAL_CACHEMAX": chosen}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert int(said.stdout) == int(chosen or BLOCK_CACHE_MB) * 2**20
