@@ -86,9 +86,13 @@ def _trace(sheet: Sequence[_Placed], geometries: Sequence[BaseGeometry]) -> list
     if not shapes:
         return [MultiPolygon()] * len(sheet)
     values = features.rasterize(shapes, out_shape=(SHEET, SHEET), dtype=np.uint16)
+    # One value for all: outlines lie a pixel apart, and tracing goes through the sheet once for each value.
+    _, polygons = outlines_of((values > 0).view(np.uint8), ignored=0)
     parts: list[list[BaseGeometry]] = [[] for _ in sheet]
-    for value, polygon in zip(*outlines_of(values, ignored=0), strict=True):
-        parts[value - 1].append(polygon)
+    for polygon in polygons:
+        # in the topmost row of a polygon, its leftmost pixel
+        left = min(col for col, row in polygon.exterior.coords if row == polygon.bounds[1])
+        parts[values[int(polygon.bounds[1]), int(left)] - 1].append(polygon)
     whole = np.array([MultiPolygon(polygons) for polygons in parts], dtype=object)
     shifts = np.repeat([placed.shift for placed in sheet], shapely.get_num_coordinates(whole), axis=0)
     return list(shapely.transform(whole, lambda xy: xy + shifts))
