@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.drawing import window_around
 from seglab.app.importing import imported, new_classes
-from seglab.app.labelled import LabelledObject
+from seglab.app.labelled import LabelledObject, entry
 from seglab.app.making import grid_card
 from seglab.app.replay import grid_of
 from seglab.app.state import State, reduce
@@ -93,16 +93,16 @@ def _made(found: list[dict[str, Any]], author: str) -> list[LabelledObject]:
     return [
         LabelledObject(
             number,
-            entry["class"],
-            shapely.from_wkb(entry["geometry"]),
+            one["class"],
+            shapely.from_wkb(one["geometry"]),
             Prompts(),
-            Window(*entry["window"]),
+            Window(*one["window"]),
             1.0,
             0,
             author,
             "",
         )
-        for number, entry in enumerate(found, start=1)
+        for number, one in enumerate(found, start=1)
     ]
 
 
@@ -245,12 +245,5 @@ def _noted(*notes: str) -> str:
 
 
 def _entry(o: LabelledObject, shape: tuple[int, int], size: int) -> dict[str, Any]:
-    window = window_around(o.geometry, size, 1, shape)
-    return {
-        "class": o.class_name,
-        "geometry": shapely.to_wkb(o.geometry, hex=True),
-        "window": [window.col, window.row, window.width, window.height, window.scale],
-        "author": o.author,
-        "unsure": o.unsure,
-        "note": o.note,
-    }
+    made = entry(o.class_name, o.geometry, window_around(o.geometry, size, 1, shape))
+    return made | {"author": o.author, "unsure": o.unsure, "note": o.note}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import geopandas as gpd
-import shapely
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.areas import part_in_scene
 from seglab.app.drawing import window_around
+from seglab.app.labelled import entry
 from seglab.app.palette import next_colour
 from seglab.app.state import State
 from seglab.core.grid import PIXEL, Grid
@@ -42,9 +42,7 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
     parts = [_part_in_scene(outline, grid, crs) for outline in labels.geometry]
     for name, inside in zip(labels[CLASS], all_on_pixel_edges(parts), strict=True):
         if not inside.is_empty:
-            window = window_around(inside, size, 1, grid.shape)
-            place = [window.col, window.row, window.width, window.height, window.scale]
-            found.append({"class": name, "geometry": shapely.to_wkb(inside, hex=True), "window": place})
+            found.append(entry(name, inside, window_around(inside, size, 1, grid.shape)))
     if not found:
         raise LabelsFileError(
             f"none of the {len(labels)} labels lies in the scene; check that file and scene are of the same place"
@@ -55,7 +53,7 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
 def new_classes(found: list[dict[str, Any]], state: State) -> dict[str, str]:
     """Classes of an import that the project does not have: colour by name."""
     classes = dict(state.classes)
-    for name in dict.fromkeys(entry["class"] for entry in found):
+    for name in dict.fromkeys(one["class"] for one in found):
         if state.today(name) is None:
             classes[name] = next_colour(classes)
     return {name: colour for name, colour in classes.items() if name not in state.classes}

@@ -134,7 +134,7 @@ def accept_data(
         "class": class_name,
         "geometry": shapely.to_wkb(geometry, hex=True),
         "prompts": prompts.to_json(),
-        "window": [window.col, window.row, window.width, window.height, window.scale],
+        "window": window.to_json(),
         "iou": iou,
         "round": round_number,
         "candidate": candidate,

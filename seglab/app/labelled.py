@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
+from seglab.errors import SegLabError
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,29 @@ class LabelledObject:
     """What a person has to say about it."""
     origin: str = ""
     """Who proposed it, in words; empty where a person made it."""
+
+
+def entry(class_name: str, outline: BaseGeometry, window: Window) -> dict[str, Any]:
+    """One of several objects in the data of an event.
+
+    Args:
+        class_name: of the object.
+        outline: scene pixels, on pixel edges.
+        window: that holds it.
+    """
+    return {"class": class_name, "geometry": shapely.to_wkb(outline, hex=True), "window": window.to_json()}
+
+
+def known_ids(asked: Sequence[int], there: Iterable[int], refusal: Callable[[int | None], SegLabError]) -> list[int]:
+    """The ids that are asked for, without repetition, each one of those that are there.
+
+    Args:
+        asked: ids.
+        there: all that may be asked for.
+        refusal: makes the error for an id that is not there, or for None where no id is asked for.
+    """
+    ids, known = list(dict.fromkeys(int(i) for i in asked)), set(there)
+    missing = [i for i in ids if i not in known]
+    if missing or not ids:
+        raise refusal(missing[0] if missing else None)
+    return ids

@@ -14,7 +14,8 @@ from shapely import GeometryCollection, STRtree
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.drawing import window_around
-from seglab.app.proposed import entry
+from seglab.app.mapping import mapped_names
+from seglab.app.proposed import scored_entry
 from seglab.app.state import State
 from seglab.core.masks import as_multipolygon, on_pixel_edges, rasterize
 from seglab.core.outlines import Region, find_regions, strips_of
@@ -46,7 +47,8 @@ def map_proposals(
         least_confidence: mean confidence, 0 to 1; less certain regions are left out.
     """
     taken = STRtree([*(o.geometry for o in state.objects), *state.reviewed])
-    names, dismissed = _class_names(state), _dismissed(state)
+    names = mapped_names(state, (state.prediction or {}).get("classes", ()))
+    dismissed = _dismissed(state)
     with rasterio.open(prediction.path) as classes, rasterio.open(prediction.confidence_path) as confidence:
         shape = classes.shape
         strips = _strips(reporter, classes, confidence, taken)
@@ -60,7 +62,7 @@ def map_proposals(
         name, outline = names.get(region.value), _free(region, taken)
         if name is None or outline.area < least_area or _overlap(outline, dismissed.get(name, [])) >= AGAIN:
             continue
-        found.append(entry(name, outline, window_around(outline, size, 1, shape), region.means[0] / PERCENT))
+        found.append(scored_entry(name, outline, window_around(outline, size, 1, shape), region.means[0] / PERCENT))
     return sorted(found, key=lambda one: -one["score"])
 
 
@@ -84,13 +86,6 @@ def _free(region: Region, taken: STRtree) -> BaseGeometry:
         return as_multipolygon(region.outline)
     there = taken.geometries[taken.query(region.outline, predicate="intersects")]
     return on_pixel_edges(region.outline.difference(shapely.union_all(there)))
-
-
-def _class_names(state: State) -> dict[int, str]:
-    """What the classes of the latest map's values are called today."""
-    then = (state.prediction or {}).get("classes", ())
-    now = {value: state.today(name) for value, name in enumerate(then, start=1)}
-    return {value: name for value, name in now.items() if name is not None}
 
 
 def _dismissed(state: State) -> dict[str, list[BaseGeometry]]:

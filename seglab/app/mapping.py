@@ -108,9 +108,19 @@ def map_meanings(state: State, data: Mapping[str, Any]) -> dict[int, int]:
 
 def map_colours(state: State) -> dict[int, str]:
     """Colour '#rrggbb' of each value of the latest map: classes may have been renamed, recoloured or merged since."""
-    names = (state.prediction or {}).get("classes", list(state.classes))
-    now = [state.today(name) for name in names]
-    return {value: state.classes[name] for value, name in enumerate(now, start=1) if name in state.classes}
+    names = mapped_names(state, (state.prediction or {}).get("classes", list(state.classes)))
+    return {value: state.classes[name] for value, name in names.items() if name in state.classes}
+
+
+def mapped_names(state: State, then: Iterable[str]) -> dict[int, str]:
+    """What the classes of a map's values are called today; those that nobody knows any more are left out.
+
+    Args:
+        state: of the project.
+        then: what they were called when it was made, from value 1 on.
+    """
+    now = {value: state.today(name) for value, name in enumerate(then, start=1)}
+    return {value: name for value, name in now.items() if name is not None}
 
 
 def suggest_windows(reporter: Reporter, current: CurrentModel, state: State, count: int) -> list[Suggestion]:

@@ -13,7 +13,7 @@ from shapely.ops import split as cut
 from seglab.app.areas import part_in_scene
 from seglab.app.drawing import drawn, points_along, window_around
 from seglab.app.label_events import PARTS
-from seglab.app.labelled import LabelledObject
+from seglab.app.labelled import LabelledObject, known_ids
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.proposals import Draft, Proposal
@@ -228,12 +228,12 @@ class ObjectEditing:
 
     def _known_objects(self, object_ids: Sequence[int]) -> list[int]:
         """Ids without repetition, each of an object that is there."""
-        ids, known = list(dict.fromkeys(int(i) for i in object_ids)), {o.id for o in self.objects}
-        missing = [i for i in ids if i not in known]
-        if missing or not ids:
-            what = f"there is no object {missing[0]}" if missing else "no object is named"
-            raise UnknownObjectError(f"{what}; session.objects lists those that are there, with their ids")
-        return ids
+
+        def refusal(missing: int | None) -> UnknownObjectError:
+            what = "no object is named" if missing is None else f"there is no object {missing}"
+            return UnknownObjectError(f"{what}; session.objects lists those that are there, with their ids")
+
+        return known_ids(object_ids, (o.id for o in self.objects), refusal)
 
 
 def _parts(whole: BaseGeometry, line: BaseGeometry | None) -> list[BaseGeometry]:

@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from seglab.app.labelled import entry
 from seglab.core.windows import Window
 
 
@@ -56,15 +57,9 @@ def propose_data(
     return data | ({"instead_of": list(instead_of)} if instead_of else {})
 
 
-def entry(class_name: str, outline: BaseGeometry, window: Window, score: float) -> dict[str, Any]:
+def scored_entry(class_name: str, outline: BaseGeometry, window: Window, score: float) -> dict[str, Any]:
     """One object of such an event."""
-    place = [window.col, window.row, window.width, window.height, window.scale]
-    return {
-        "class": class_name,
-        "geometry": shapely.to_wkb(outline, hex=True),
-        "window": place,
-        "score": round(float(score), 4),
-    }
+    return entry(class_name, outline, window) | {"score": round(float(score), 4)}
 
 
 def by_score(proposals: Sequence[ProposedObject]) -> list[ProposedObject]:

@@ -11,12 +11,12 @@ from seglab import jobs
 from seglab.app.drawing import window_around
 from seglab.app.importing import new_classes, outline_in_scene
 from seglab.app.label_events import PARTS
-from seglab.app.labelled import LabelledObject
+from seglab.app.labelled import LabelledObject, known_ids
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.map_regions import map_proposals
 from seglab.app.proposals import Draft, Proposal
-from seglab.app.proposed import ProposedObject, entry, propose_data
+from seglab.app.proposed import ProposedObject, propose_data, scored_entry
 from seglab.app.state import State
 from seglab.core.grid import Grid
 from seglab.core.prompts import Point
@@ -85,7 +85,7 @@ class Reviewing:
         for outline, name, score in zip(outlines, class_names, scores, strict=True):
             inside = outline_in_scene(outline, self.grid, crs)
             if inside is not None:
-                found.append(entry(name, inside, window_around(inside, self.model_size, 1, self.shape), score))
+                found.append(scored_entry(name, inside, window_around(inside, self.model_size, 1, self.shape), score))
         with self._ledger.acting():
             return self._propose(found, origin, self._learner.current.number, instead_of)
 
@@ -205,9 +205,10 @@ class Reviewing:
 
     def _waiting(self, proposal_ids: Sequence[int]) -> list[int]:
         """Ids without repetition, each of a proposed object that waits."""
-        ids, known = list(dict.fromkeys(int(i) for i in proposal_ids)), {p.id for p in self.proposals}
-        missing = [i for i in ids if i not in known]
-        if missing or not ids:
-            what = f"no proposed object {missing[0]} waits for an answer" if missing else "no proposed object is named"
-            raise UnknownProposalError(f"{what}; session.proposals lists those that do, with their ids")
-        return ids
+
+        def refusal(missing: int | None) -> UnknownProposalError:
+            nothing = "no proposed object is named"
+            what = nothing if missing is None else f"no proposed object {missing} waits for an answer"
+            return UnknownProposalError(f"{what}; session.proposals lists those that do, with their ids")
+
+        return known_ids(proposal_ids, (p.id for p in self.proposals), refusal)

@@ -25,7 +25,7 @@ from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
 from seglab.core.metrics import accuracy, confusion, iou_per_class, kappa
-from seglab.core.windows import Window
+from seglab.core.windows import Window, blocks
 
 UNLABELLED = "unlabelled"
 """What the tables call pixels without a label."""
@@ -188,7 +188,7 @@ def _pixel_table(
     size = len(classes) + 1
     table = np.zeros((size, size), dtype=np.int64)
     trees = [STRtree([one.geometry for one in objects]) for objects in (first, second)]
-    for window in _blocks(shape, block):
+    for window in blocks(shape, block):
         found = [
             [objects[i] for i in sorted(tree.query(window.polygon))]
             for objects, tree in zip((first, second), trees, strict=True)
@@ -199,13 +199,6 @@ def _pixel_table(
         else:
             table[0, 0] += window.width * window.height
     return table
-
-
-def _blocks(shape: tuple[int, int], side: int) -> Iterator[Window]:
-    """Windows that cover a scene without overlap, smaller where it ends."""
-    for row in range(0, shape[0], side):
-        for col in range(0, shape[1], side):
-            yield Window(col, row, side, side).clip(shape)
 
 
 def _class_map(objects: Sequence[Annotated], value: dict[str, int], window: Window) -> np.ndarray:

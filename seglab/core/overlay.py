@@ -78,6 +78,12 @@ class MapFrame:
         """A place on the map as (x, y) in `crs`."""
         return (lon, -lat) if self.is_plain else (lon, lat)
 
+    def rectangle(self, corner: tuple[float, float], other: tuple[float, float]) -> tuple[float, float, float, float]:
+        """(least x, least y, largest x, largest y) in `crs` of a rectangle on the map by two opposite corners, each
+        (latitude, longitude)."""
+        (x0, y0), (x1, y1) = self.to_crs(*corner), self.to_crs(*other)
+        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
     def to_map(self, col: float, row: float) -> tuple[float, float]:
         """A scene pixel coordinate as (latitude, longitude) on the map."""
         if self.is_plain:

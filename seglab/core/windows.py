@@ -28,6 +28,10 @@ class Window:
     scale: int = 1
     """Scene pixels per model pixel, along one axis."""
 
+    def to_json(self) -> list[int]:
+        """A value for JSON: what `Window` takes, in order."""
+        return [self.col, self.row, self.width, self.height, self.scale]
+
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in scene pixels."""
@@ -143,6 +147,13 @@ def _lattice_step(position: float, side: int) -> int:
 def _on_lattice(step: int, extent: int, side: int) -> int:
     """Where that window begins, shifted into the scene; scene pixels."""
     return 0 if extent <= side else min(max(0, step * (side // 2)), extent - side)
+
+
+def blocks(shape: tuple[int, int], side: int) -> Iterator[Window]:
+    """Windows that cover a scene of (rows, cols) without overlap, row by row; smaller where it ends."""
+    for row in range(0, shape[0], side):
+        for col in range(0, shape[1], side):
+            yield Window(col, row, side, side).clip(shape)
 
 
 def common_scale(windows: Iterable[Window]) -> int:

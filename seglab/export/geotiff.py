@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,6 +12,7 @@ import shapely
 from affine import Affine
 
 from seglab.core.grid import Grid
+from seglab.core.windows import blocks
 from seglab.store.geopackage import CLASS_COLUMN
 from seglab.store.rasters import RasterWriter
 
@@ -62,18 +63,18 @@ def write_geotiff(
     )
     tree = shapely.STRtree(shapes)
     with writer:
-        for row, col, height, width in _blocks(grid.height, grid.width):
+        for block in blocks(grid.shape, _BLOCK):
             # in row order: the last one burnt wins
-            hits = np.sort(tree.query(shapely.box(col, row, col + width, row + height)))
+            hits = np.sort(tree.query(block.polygon))
             if hits.size:
-                block = rasterio.features.rasterize(
+                values = rasterio.features.rasterize(
                     [(shapes[hit], int(burnt[hit])) for hit in hits],
-                    out_shape=(height, width),
+                    out_shape=block.shape,
                     fill=UNLABELLED,
-                    transform=Affine.translation(col, row),
+                    transform=Affine.translation(block.col, block.row),
                     dtype=dtype,
                 )
-                writer.write(block, row, col)
+                writer.write(values, block.row, block.col)
     return path
 
 
@@ -89,10 +90,3 @@ def _pixel_geometries(labels: gpd.GeoDataFrame, grid: Grid) -> np.ndarray:
         return points @ to_pixel.T + (c, f)
 
     return shapely.transform(shapes, apply)
-
-
-def _blocks(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
-    """Row, col, height, width of blocks that cover the raster."""
-    for row in range(0, height, _BLOCK):
-        for col in range(0, width, _BLOCK):
-            yield row, col, min(_BLOCK, height - row), min(_BLOCK, width - col)

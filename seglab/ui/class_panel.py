@@ -9,8 +9,8 @@ import ipywidgets as widgets
 
 from seglab.ui.keys import CLASS_KEYS
 from seglab.ui.label_layer import line_style
-from seglab.ui.panels import row, section
-from seglab.ui.toolbar import button
+from seglab.ui.panels import on_enter, row, section
+from seglab.ui.toolbar import button, set_shown
 
 
 class ClassHandlers(Protocol):
@@ -49,11 +49,11 @@ class ClassPanel(widgets.VBox):
         self._colour_of: dict[str, str] = {}
         self._switching = False
         self._colours = widgets.HTML()
-        self._colours.add_class("seglab-hidden")
+        set_shown(self._colours, False)
         self._list = widgets.VBox()
         self._list.add_class("seglab-classes")
         self.name = _field("Name of a new class; Enter adds it", placeholder="New class")
-        self.name.on_msg(self._on_enter(self._add))
+        on_enter(self.name, self._add)
         self.add = button("", "plus", "Add a class of that name", self._add)
         self.edit = widgets.ToggleButton(icon="pencil", tooltip="Rename, recolour or merge the class in hand")
         self.edit.observe(lambda _: self._show_editor(), names=["value"])
@@ -64,7 +64,7 @@ class ClassPanel(widgets.VBox):
 
     def _make_editor(self) -> None:
         self.new_name = _field("Another name for the class in hand; Enter renames it")
-        self.new_name.on_msg(self._on_enter(self._rename))
+        on_enter(self.new_name, self._rename)
         self.rename = button("Rename", "", "Give the class in hand that name", self._rename)
         self.colour = widgets.ColorPicker(concise=True, tooltip="Colour of the class in hand")
         self.colour.observe(self._recoloured, names=["value"])
@@ -72,7 +72,7 @@ class ClassPanel(widgets.VBox):
         self.merge = button("Merge", "", "Give all its objects to that class, and drop this one", self._merge)
         self.editor = widgets.VBox([row(self.colour, self.new_name, self.rename), row(self.target, self.merge)])
         self.editor.add_class("seglab-class-editor")
-        self.editor.add_class("seglab-hidden")
+        set_shown(self.editor, False)
 
     # -- what it shows
 
@@ -163,22 +163,9 @@ class ClassPanel(widgets.VBox):
         self._switching = False
 
     def _show_editor(self) -> None:
-        if self.edit.value:
-            self.editor.remove_class("seglab-hidden")
-        else:
-            self.editor.add_class("seglab-hidden")
+        set_shown(self.editor, self.edit.value)
 
     # -- what the person does
-
-    @staticmethod
-    def _on_enter(action: Any) -> Any:
-        """A handler of a text field's messages that runs `action()` on Enter."""
-
-        def pressed(_: widgets.Widget, content: Mapping[str, object], buffers: object) -> None:
-            if content.get("event") == "submit":
-                action()
-
-        return pressed
 
     def _add(self) -> None:
         self._handlers.add_class(self.name.value)

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from seglab.app.view import TiledLayer
 from seglab.ui.sheet import Sheet
-from seglab.ui.toolbar import button
+from seglab.ui.toolbar import button, set_shown
 from seglab.ui.transport import TileProbe
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Connection:
         self.button.add_class("seglab-connection-button")
         self.holder = widgets.Box()
         """Holds the probe, whose script finds the map in the page."""
-        self.holder.add_class("seglab-hidden")
+        set_shown(self.holder, False)
 
     def open(self, tiled: TiledLayer) -> TileProbe:
         """Begin to look for a way.

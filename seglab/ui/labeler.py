@@ -34,7 +34,7 @@ from seglab.ui.project_work import ProjectWork
 from seglab.ui.review_panel import ReviewPanel
 from seglab.ui.reviewing import Review
 from seglab.ui.selecting import Selecting
-from seglab.ui.toolbar import Toolbar
+from seglab.ui.toolbar import Toolbar, set_shown
 
 WELCOME = "Choose a class, then click an object. ? shows the keys."
 FIRST_COLOUR = "#0072b2"
@@ -115,7 +115,7 @@ class Labeler(widgets.VBox):
 
     def _arrange(self) -> list[widgets.Widget]:
         style = widgets.HTML(f"<style>{(STATIC / 'labeler.css').read_text(encoding='utf-8')}</style>")
-        style.add_class("seglab-hidden")
+        set_shown(style, False)
         mapbox = widgets.Box([self.view.map])
         mapbox.add_class("seglab-mapbox")
         side = widgets.VBox([self.classes, self.tabs])
@@ -166,8 +166,7 @@ class Labeler(widgets.VBox):
             return
         with self.messages:
             self.session.scale = fit_scale(self.session, self.frame.view_pixels(self.view.view))
-            (x0, y0), (x1, y1) = (self.frame.to_crs(*corner) for corner in self.view.view)
-            self.session.look_at(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1), crs=self.frame.crs)
+            self.session.look_at(*self.frame.rectangle(*self.view.view), crs=self.frame.crs)
             self.project.keep_view()
 
     def _pointed(self, x: float, y: float) -> None:
@@ -214,9 +213,7 @@ class Labeler(widgets.VBox):
         if proposal is not None:
             overlay = overlay_png(proposal.array, proposal.window, session.grid, colour, plain=self.frame.is_plain)
             self.figures.value = self.labelling.figures()
-            self.figures.remove_class("seglab-hidden")
-        else:
-            self.figures.add_class("seglab-hidden")
+        set_shown(self.figures, proposal is not None)
         self.view.show_mask(overlay)
         self.hover.clear()
         self.view.show_prompts(session.prompts)

@@ -59,13 +59,12 @@ class Labelling:
         if app.page.picking:
             return
         with app.messages:
-            (x0, y0), (x1, y1) = app.frame.to_crs(*first), app.frame.to_crs(*second)
+            rectangle = app.frame.rectangle(first, second)
             if app.toolbar.tool == "keep_out":
-                area = box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-                app.session.never_train(area, crs=app.frame.crs)
+                app.session.never_train(box(*rectangle), crs=app.frame.crs)
                 app.messages.show("Rounds will not train on that area; undo takes it back.", "done")
             else:
-                app.session.box(x0, y0, x1, y1, crs=app.frame.crs)
+                app.session.box(*rectangle, crs=app.frame.crs)
                 self._say_next()
 
     def stroke(self, stroke: Stroke) -> None:

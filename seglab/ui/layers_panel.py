@@ -11,8 +11,9 @@ import ipywidgets as widgets
 from xyzservices import TileProvider, providers
 
 from seglab.ui.keys import tip
-from seglab.ui.look_editor import LookEditor, set_shown
+from seglab.ui.look_editor import LookEditor
 from seglab.ui.panels import faint, row, section
+from seglab.ui.toolbar import set_shown
 
 NO_BASEMAP = "None"
 BASEMAPS: dict[str, TileProvider | None] = {

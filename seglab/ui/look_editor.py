@@ -13,6 +13,7 @@ from seglab.app.map_rasters import ramp_colours
 from seglab.core.stretch import Stretch
 from seglab.ui.keys import tip
 from seglab.ui.panels import faint, row
+from seglab.ui.toolbar import set_shown
 
 KINDS = {"Three bands": 3, "One band": 1, "Index (a − b) / (a + b)": 2}
 """What can be shown of a scene's bands, by how many of them it takes."""
@@ -146,10 +147,3 @@ def ramp_legend(ramp: str, low: str, high: str) -> str:
 def titles_after(titles: Sequence[str], current: str) -> str:
     """The title after the current one, from the start again after the last."""
     return titles[(titles.index(current) + 1) % len(titles)] if current in titles else titles[0]
-
-
-def set_shown(widget: widgets.Widget, shown: bool) -> None:
-    if shown:
-        widget.remove_class("seglab-hidden")
-    else:
-        widget.add_class("seglab-hidden")

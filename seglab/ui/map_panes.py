@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
+
+from seglab.ui.page import script
 
 LAYER_PANES = ("basemap", "imagery", "second", "prediction", "confidence", "changed", "encoded", "labels")
 """Panes of the layers that a person shows, hides and fades, the lowest first."""
@@ -33,7 +33,7 @@ class Panes(anywidget.AnyWidget):
         map_id: model id of the ipyleaflet map.
     """
 
-    _esm = Path(__file__).parent / "static" / "panes.js"
+    _esm = script("leaflet.js", "panes.js")
 
     map_id = traitlets.Unicode().tag(sync=True)
     """Model id of the map."""

@@ -94,13 +94,14 @@ class MapView:
         self.preview = ipyleaflet.GeoJSON(data=_EMPTY, pane="preview", name="preview")
         self.encoded = ipyleaflet.GeoJSON(data=_EMPTY, pane="encoded", name="encoded windows")
         self.areas = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="areas kept out of training")
+        self.interest = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="area of interest")
         self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
         self.selected = ipyleaflet.GeoJSON(data=_EMPTY, pane="selected", name="selected objects")
         self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
         self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
         self.points = ipyleaflet.LayerGroup(layers=(), name="points")
-        drawn = (self.encoded, self.areas, self.suggestions, self.selected, self.preview, self.prompt_box, self.points)
-        for layer in drawn:
+        ground = (self.encoded, self.areas, self.interest, self.suggestions)
+        for layer in (*ground, self.selected, self.preview, self.prompt_box, self.points):
             self.map.add(layer)
         self._place = widgets.HTML()
         self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
@@ -299,6 +300,12 @@ class MapView:
         style = {"color": "#ffffff", "weight": 2, "dashArray": "8 6", "fill": False, "opacity": 0.9}
         shadow = {"color": "#222222", "weight": 4, "fill": True, "fillColor": "#222222", "fillOpacity": 0.15}
         self._set(self.areas, [self._feature(area, part) for area in areas for part in (shadow, style)])
+
+    def show_interest(self, area: BaseGeometry | None) -> None:
+        """Frame the ground that maps and suggestions keep to; None for all of the scene."""
+        shadow = {"color": "#222222", "weight": 5, "fill": False, "opacity": 0.7}
+        style = {"color": "#ffffff", "weight": 2, "fill": False, "opacity": 0.95}
+        self._set(self.interest, [] if area is None else [self._feature(area, part) for part in (shadow, style)])
 
     def show_suggestions(self, windows: Sequence[BaseGeometry], current: int | None) -> None:
         """Draw the windows that are worth labelling; the current one with a whole line."""

@@ -16,7 +16,7 @@ from seglab.ui.keys import tip
 from seglab.ui.page import STATIC
 from seglab.ui.panels import faint, row
 from seglab.ui.thumbnails import Thumbnails, stamps
-from seglab.ui.toolbar import button
+from seglab.ui.toolbar import button, set_shown
 
 PAGE = 80
 """Rows that the page holds at a time."""
@@ -209,11 +209,8 @@ class ObjectsPanel(widgets.VBox):
             self._handlers.filtered()
 
     def _show_actions(self) -> None:
-        for part, is_shown in ((self._actions, not self.is_review), (self._review, self.is_review)):
-            if is_shown:
-                part.remove_class("seglab-hidden")
-            else:
-                part.add_class("seglab-hidden")
+        set_shown(self._actions, not self.is_review)
+        set_shown(self._review, self.is_review)
 
     def _filter(self) -> None:
         wanted, state = self.by_class.value, self.by_state.value

@@ -19,6 +19,12 @@ from seglab.ui.keys import COMMANDS, keyboard_map
 STATIC = Path(__file__).parent / "static"
 """Where the style sheet and the scripts are."""
 
+
+def script(*names: str) -> str:
+    """The scripts of these names, one after the other, as one module: a widget's module can import no other."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
 SIZES = (4, 8, 12, 16, 24, 32, 48, 64, 96)
 """Diameters of brush and eraser, screen pixels."""
 
@@ -100,7 +106,7 @@ class Strokes(anywidget.AnyWidget):
         on_stroke: called with each finished stroke.
     """
 
-    _esm = STATIC / "strokes.js"
+    _esm = script("leaflet.js", "strokes.js")
 
     tool = traitlets.Unicode("plus").tag(sync=True)
     """The tool in hand; the page acts on those that draw."""

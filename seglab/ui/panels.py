@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
 
 from seglab.app.rounds import Round
 from seglab.ui.keys import tip
-from seglab.ui.toolbar import button
+from seglab.ui.toolbar import button, set_shown
 
 
 def row(*children: widgets.Widget) -> widgets.HBox:
@@ -29,6 +29,16 @@ def section(title: str, *children: widgets.Widget) -> widgets.VBox:
 def faint(text: str) -> str:
     """Plain text as small print in HTML."""
     return f'<span class="seglab-faint">{html.escape(text)}</span>' if text else ""
+
+
+def on_enter(field: widgets.Text, action: Callable[[], None]) -> None:
+    """Call `action()` whenever Enter is pressed in a text field."""
+
+    def pressed(_: widgets.Widget, content: Mapping[str, object], buffers: object) -> None:
+        if content.get("event") == "submit":
+            action()
+
+    field.on_msg(pressed)
 
 
 class ModelPanel(widgets.VBox):
@@ -215,10 +225,7 @@ class SideTabs(widgets.VBox):
         self.chosen = title
         for other, column in self._columns.items():
             self.tabs[other].value = other == title
-            if other == title:
-                column.remove_class("seglab-hidden")
-            else:
-                column.add_class("seglab-hidden")
+            set_shown(column, other == title)
         self._switching = False
 
     def next(self) -> None:

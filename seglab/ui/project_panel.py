@@ -13,7 +13,7 @@ import pandas as pd
 from seglab.app.label_events import OVERLAPS
 from seglab.app.tidy import Tidy
 from seglab.ui.keys import tip
-from seglab.ui.panels import faint, row, section
+from seglab.ui.panels import faint, on_enter, row, section
 from seglab.ui.toolbar import button
 
 TIDY = {
@@ -89,7 +89,7 @@ class ProjectPanel(widgets.VBox):
         self.place = widgets.Text(
             placeholder=example, tooltip=tip(f"A place, such as {example}", "place"), continuous_update=False
         )
-        self.place.on_msg(self._entered(lambda: self._do.go_to(self.place.value)))
+        on_enter(self.place, lambda: self._do.go_to(self.place.value))
         self.go = button("", "arrow-right", "Show that place", lambda: self._do.go_to(self.place.value))
         self.take_view = button(
             "Only this view", "crop", "Keep maps and suggestions to what is seen now", self._do.take_view_as_area
@@ -151,14 +151,6 @@ class ProjectPanel(widgets.VBox):
 
     # -- what the person does
 
-    @staticmethod
-    def _entered(action: Any) -> Any:
-        def pressed(_: widgets.Widget, content: Mapping[str, object], buffers: object) -> None:
-            if content.get("event") == "submit":
-                action()
-
-        return pressed
-
     def _tidied(self, _: object) -> None:
         if not self._following:
             self._do.set_tidy(Tidy(**{name: field.value for name, field in self.tidy.items()}))
@@ -173,15 +165,9 @@ class ProjectPanel(widgets.VBox):
 
 def areas_html(areas: pd.DataFrame) -> str:
     """Objects and hectares by class as a small table; pixels where there is no CRS."""
-    by = "hectares" if areas["hectares"].notna().all() else "pixels"
+    by, unit, digits = ("hectares", "ha", 2) if areas["hectares"].notna().all() else ("pixels", "px", 0)
     lines = "".join(
-        f"<tr><td>{html.escape(str(name))}</td><td>{line['objects']:.0f}</td><td>{line[by]:,.{digits(by)}f}</td></tr>"
+        f"<tr><td>{html.escape(str(name))}</td><td>{line['objects']:.0f}</td><td>{line[by]:,.{digits}f}</td></tr>"
         for name, line in areas.iterrows()
     )
-    unit = "ha" if by == "hectares" else "px"
     return f'<table class="seglab-areas"><tr><th>Class</th><th>Objects</th><th>{unit}</th></tr>{lines}</table>'
-
-
-def digits(column: str) -> int:
-    """Decimals of a column of areas."""
-    return 2 if column == "hectares" else 0

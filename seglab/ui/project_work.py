@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import ipyleaflet
 from shapely.geometry import Point, box
 
 from seglab import jobs
 from seglab.app.kept_view import KeptView
+from seglab.app.measuring import SQUARE_METRES
 from seglab.app.tidy import Tidy
 from seglab.core.places import EXAMPLES, PLAIN_EXAMPLES
 from seglab.errors import LabelsFileError
@@ -23,8 +23,6 @@ TITLE = "Project"
 """Of the tab."""
 NEARBY = 64
 """Scene pixels around a place that are shown with it, at least."""
-FRAME = {"color": "#ffffff", "weight": 2, "fill": False, "opacity": 0.95}
-SHADOW = {"color": "#222222", "weight": 5, "fill": False, "opacity": 0.7}
 
 
 class ProjectWork:
@@ -39,14 +37,13 @@ class ProjectWork:
         example = (PLAIN_EXAMPLES if app.frame.is_plain else EXAMPLES).split(" or ")[0]
         self.panel = ProjectPanel(self, app.session.project.folder, example)
         self.code = CodeSheet()
-        self._frame: ipyleaflet.GeoJSON | None = None
 
     # -- what it shows
 
     def refresh(self) -> None:
         """Show how things stand; where the tab is not open, only the frame of the area of interest."""
         app, session = self._app, self._app.session
-        self._draw_area()
+        app.view.show_interest(session.state.area_of_interest)
         if app.tabs.chosen == TITLE:
             self.panel.show(session.areas, session.tidy, session.overlaps, session.cache_size, self._area_words())
 
@@ -55,26 +52,7 @@ class ProjectWork:
         if area is None:
             return ""
         metres = self._app.session.grid.area_m2(area)
-        return f"{area.area:,.0f} px" if metres is None else f"{metres / 1e4:,.1f} ha"
-
-    def _draw_area(self) -> None:
-        area, view = self._app.session.state.area_of_interest, self._app.view
-        if area is None and self._frame is None:
-            return
-        if self._frame is None:
-            self._frame = ipyleaflet.GeoJSON(data={"type": "FeatureCollection", "features": []}, pane="suggestions")
-            view.map.add(self._frame)
-        features = [
-            {
-                "type": "Feature",
-                "properties": {"style": {**style, "pane": "suggestions"}},
-                "geometry": view.frame.geojson(area, simplify=False),
-            }
-            for style in ((SHADOW, FRAME) if area is not None else ())
-        ]
-        data = {"type": "FeatureCollection", "features": features}
-        if self._frame.data != data:
-            self._frame.data = data
+        return f"{area.area:,.0f} px" if metres is None else f"{metres / SQUARE_METRES:,.1f} ha"
 
     # -- what the person does
 
@@ -97,9 +75,7 @@ class ProjectWork:
         with app.messages:
             if app.view.view is None:
                 return
-            (x0, y0), (x1, y1) = (app.frame.to_crs(*corner) for corner in app.view.view)
-            area = box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-            app.session.set_area_of_interest(area, crs=app.frame.crs)
+            app.session.set_area_of_interest(box(*app.frame.rectangle(*app.view.view)), crs=app.frame.crs)
             app.messages.show("Maps and suggestions stay within this view; undo takes it back.", "done")
 
     def clear_area(self) -> None:
@@ -156,8 +132,8 @@ class ProjectWork:
         app.classes.choose(kept.class_name)
         if kept.tool in TOOLS:
             app.toolbar.choose(kept.tool)
-        names = {field for field in vars(Tidy()) if field}
-        app.session.tidy = Tidy(**{name: value for name, value in kept.tidy if name in names and value >= 0})
+        known = vars(Tidy())
+        app.session.tidy = Tidy(**{name: value for name, value in kept.tidy if name in known and value >= 0})
         if kept.center is not None and kept.zoom is not None:
             app.view.map.center, app.view.map.zoom = kept.center, kept.zoom
 

@@ -11,7 +11,7 @@ from seglab.app.proposed import ProposedObject
 from seglab.app.review import ORDERS, ReviewQueue
 from seglab.ui.keys import tip
 from seglab.ui.panels import faint, row
-from seglab.ui.toolbar import button
+from seglab.ui.toolbar import button, set_shown
 
 LEAST_AREA = 20
 """Scene pixels that a region of the class map has at least, to begin with."""
@@ -121,10 +121,7 @@ class ReviewPanel(widgets.VBox):
         self.back.disabled = self.skip.disabled = len(queue.waiting) < 2
         self.show_likely(len(queue.likely(self.score.value)))
         self.from_map.disabled = self.least_area.disabled = not can_propose
-        if queue.total:
-            self.answers.remove_class("seglab-hidden")
-        else:
-            self.answers.add_class("seglab-hidden")
+        set_shown(self.answers, queue.total > 0)
 
     def show_likely(self, count: int) -> None:
         """Say how many have at least the score."""

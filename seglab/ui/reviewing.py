@@ -34,7 +34,7 @@ class Review:
     @property
     def is_on(self) -> bool:
         """Whether proposed objects are reviewed."""
-        return self._app.objects.by_state.value == PROPOSED
+        return self._app.objects.is_review
 
     @property
     def answers(self) -> bool:

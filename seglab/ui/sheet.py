@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from seglab.ui.toolbar import button
+from seglab.ui.toolbar import button, set_shown
 
 
 class Sheet(widgets.VBox):
@@ -30,10 +30,7 @@ class Sheet(widgets.VBox):
     def show(self, is_open: bool) -> None:
         """Open or close it."""
         self.is_open = is_open
-        if is_open:
-            self.remove_class("seglab-hidden")
-        else:
-            self.add_class("seglab-hidden")
+        set_shown(self, is_open)
 
     def toggle(self) -> None:
         """Open it, or close it."""

@@ -43,6 +43,14 @@ def button(label: str, icon: str, tooltip: str, action: Callable[[], None], styl
     return made
 
 
+def set_shown(widget: widgets.DOMWidget, is_shown: bool) -> None:
+    """Show a widget, or hide it so that it takes no room."""
+    if is_shown:
+        widget.remove_class("seglab-hidden")
+    else:
+        widget.add_class("seglab-hidden")
+
+
 class Toolbar(widgets.HBox):
     """Tools, and accept, reject, undo, redo.
 
@@ -113,7 +121,7 @@ class Toolbar(widgets.HBox):
         )
         made.observe(lambda change: on_size(change["new"]), names=["value"])
         made.add_class("seglab-size")
-        made.add_class("seglab-hidden")
+        set_shown(made, False)
         return made
 
     def resize(self, step: int) -> None:
@@ -138,10 +146,7 @@ class Toolbar(widgets.HBox):
         for name, toggle in self.tools.items():
             toggle.value = name == tool
         self._switching = False
-        if tool in SIZED:
-            self.size.remove_class("seglab-hidden")
-        else:
-            self.size.add_class("seglab-hidden")
+        set_shown(self.size, tool in SIZED)
         self._on_tool(tool)
 
     def show_state(self, has_mask: bool, candidates: int, can_undo: bool, can_redo: bool) -> None:

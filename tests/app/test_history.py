@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglab.app.label_events import PARTS, accept_data
-from seglab.app.proposed import entry, propose_data
+from seglab.app.proposed import propose_data, scored_entry
 from seglab.app.state import KEPT, History, State, history, reduce
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
@@ -33,7 +33,7 @@ def propose(number: int, places: list[tuple[int, int]], instead_of: list[int]) -
     """Squares in the same raster of places as accepted objects, so that they cover each other."""
     window = Window(0, 0, 224, 224)
     outlines = [shapely.MultiPolygon([shapely.box(500 * c, 8 * r, 500 * c + 20, 8 * r + 20)]) for c, r in places]
-    found = [entry("water", outline, window, 0.5) for outline in outlines]
+    found = [scored_entry("water", outline, window, 0.5) for outline in outlines]
     return Event(number, "", "", "propose", propose_data(found, {}, f"origin {number}", 0, instead_of))
 
 

@@ -8,9 +8,8 @@ import sys
 import numpy as np
 from playwright.sync_api import Page
 
-from tests.browser.conftest import browser, chromium, jupyter, labs, page, playwright  # noqa: F401
-from tests.browser.lab import Lab, open_notebook, run_all, wait_for_tiles, write_notebook
-from tests.browser.seen import middle
+from tests.browser.lab import Lab, wait_for_tiles
+from tests.browser.seen import middle, open_labeler
 
 CLICKS = 30
 WARM_UP = 5
@@ -48,11 +47,8 @@ MEASURE = """() => {
 }"""
 
 
-def test_click_to_visible_mask(page: Page, jupyter: Lab) -> None:  # noqa: F811
-    write_notebook(jupyter.root / NOTEBOOK, [CELL])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+def test_click_to_visible_mask(page: Page, jupyter: Lab) -> None:
+    open_labeler(page, jupyter, NOTEBOOK, CELL)
     wait_for_tiles(page, least=4)
     page.evaluate(MEASURE)
     x, y = middle(page)

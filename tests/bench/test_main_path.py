@@ -19,6 +19,7 @@ import torch
 
 import seglab
 from seglab.core.overlay import overlay_png
+from tests.bench.timing import milliseconds
 
 FLOORS = {
     "warm click to overlay bytes, median": "120 ms",
@@ -47,12 +48,6 @@ def session(tmp_path: Path) -> Iterator[seglab.LabelSession]:
     )
     yield session
     session.close()
-
-
-def milliseconds(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    act()
-    return 1000 * (time.perf_counter() - started)
 
 
 def click_to_bytes(session: seglab.LabelSession, col: float, row: float) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +14,9 @@ from playwright.sync_api import Page
 from shapely.geometry import box
 
 import seglab
-from tests.browser.lab import Lab, open_notebook, run_all, screenshot, wait_for_tiles, write_notebook
+from tests.bench.timing import milliseconds
+from tests.browser.lab import Lab, screenshot, wait_for_tiles
+from tests.browser.seen import open_labeler
 
 FEW, MANY = 10, 10_000
 SPACING = 14
@@ -61,20 +60,6 @@ def write_labels(path: Path, count: int) -> None:
     gpd.GeoDataFrame({"class": names}, geometry=ground, crs=crs).to_file(path, layer="labels")
 
 
-@pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    """Lines that tests add; printed at the end."""
-    lines: list[str] = []
-    yield lines
-    sys.stdout.write("\n" + "\n".join(lines) + "\n")
-
-
-def milliseconds(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    act()
-    return 1000 * (time.perf_counter() - started)
-
-
 def actions(folder: Path, count: int) -> dict[str, float]:
     """Milliseconds of a session's actions with so many objects; medians."""
     labels, found = folder / "in.gpkg", {}
@@ -105,10 +90,7 @@ def test_session(tmp_path: Path, table: list[str]) -> None:
 @pytest.mark.parametrize("count", [FEW, MANY])
 def test_panning(page: Page, jupyter: Lab, table: list[str], count: int) -> None:
     write_labels(jupyter.root / "many.gpkg", count)
-    write_notebook(jupyter.root / NOTEBOOK, [CELL])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, jupyter, NOTEBOOK, CELL)
     wait_for_tiles(page, least=4)
     page.locator(".seglab-tab", has_text=f"Objects ({count})").wait_for()
     for steps, zoom in ((0, "the whole scene"), (2, "two steps closer")):

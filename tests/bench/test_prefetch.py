@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from seglab.core.prompts import Point
 from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
 from tests.bench.person import MAP, Act, person
+from tests.bench.timing import milliseconds
 
 SIDE = 10_000
 """Of the scene, pixels."""
@@ -65,20 +65,6 @@ def session(scene: Path, tmp_path: Path) -> Iterator[seglab.LabelSession]:
     session = seglab.open(scene, classes=["thing"], project=tmp_path / "large.seglab", device="cpu")
     yield session
     session.close()
-
-
-@pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    """Lines that tests add; printed at the end."""
-    lines: list[str] = []
-    yield lines
-    sys.stdout.write("\n" + "\n".join(lines) + "\n")
-
-
-def milliseconds(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    act()
-    return 1000 * (time.perf_counter() - started)
 
 
 class Watch:

@@ -1,11 +1,19 @@
-"""What every page with a labeler must show."""
+"""A notebook with a labeler in it, and what its page must show."""
 
 from __future__ import annotations
 
 import numpy as np
 from playwright.sync_api import Page
 
-from tests.browser.lab import pixels, wait_for
+from tests.browser.lab import Lab, open_notebook, pixels, run_all, wait_for, write_notebook
+
+
+def open_labeler(page: Page, lab: Lab, notebook: str, *cells: str) -> None:
+    """Write a notebook of these cells, run it, and scroll to the labeler; its imagery may still be on its way."""
+    write_notebook(lab.root / notebook, cells)
+    open_notebook(page, lab, notebook)
+    run_all(page)
+    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
 
 
 def middle(page: Page) -> tuple[float, float]:

@@ -8,8 +8,8 @@ from affine import Affine
 from playwright.sync_api import Page
 from scipy import ndimage
 
-from tests.browser.lab import TIMEOUT, Lab, open_notebook, pixels, run_all, wait_for_tiles, write_notebook
-from tests.browser.seen import middle
+from tests.browser.lab import TIMEOUT, Lab, pixels, wait_for_tiles
+from tests.browser.seen import middle, open_labeler
 from tests.rasters import make_raster
 
 SIDE = 1024
@@ -79,10 +79,7 @@ def most_apart(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
 def test_overlay_lies_on_the_imagery(page: Page, jupyter: Lab, crs: str) -> None:
     make_raster(jupyter.root / "scene.tif", data=scene(), crs=crs, transform=SCENES[crs], tiled=True)
-    write_notebook(jupyter.root / NOTEBOOK, [CELL.format(parts=SHAPE)])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, jupyter, NOTEBOOK, CELL.format(parts=SHAPE))
     page.locator(".seglab-mapbox .leaflet-mask-pane img").wait_for()
     found = {}
     for zoom, side in ZOOMS.items():

@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, Route
 
-from tests.browser.lab import Lab, open_notebook, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
-from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, middle
+from tests.browser.lab import Lab, screenshot, wait_for, wait_for_tiles
+from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, middle, open_labeler
 
 NOTEBOOK = "connection.ipynb"
 CELL = """
@@ -45,11 +45,8 @@ def block_addresses(page: Page) -> list[str]:
     return tried
 
 
-def open_labeler(page: Page, lab: Lab, *first: str) -> None:
-    write_notebook(lab.root / NOTEBOOK, [*first, CELL])
-    open_notebook(page, lab, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+def open_with(page: Page, lab: Lab, *first: str) -> None:
+    open_labeler(page, lab, NOTEBOOK, *first, CELL)
 
 
 def route(lab: Lab) -> str:
@@ -59,7 +56,7 @@ def route(lab: Lab) -> str:
 @pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
 def test_tiles_come_by_message_where_the_addresses_are_blocked(page: Page, jupyter: Lab) -> None:
     tried = block_addresses(page)
-    open_labeler(page, jupyter)
+    open_with(page, jupyter)
     wait_for(lambda: route(jupyter) == "comm True", "the bridge", page)
     wait_for_tiles(page, least=4)
     sources = page.locator(".seglab-mapbox img.leaflet-tile").evaluate_all("tiles => tiles.map(tile => tile.src)")
@@ -105,7 +102,7 @@ def test_tiles_come_by_message_where_the_addresses_are_blocked(page: Page, jupyt
 def test_pictures_of_the_view_where_messages_bring_no_tiles(page: Page, jupyter: Lab) -> None:
     block_addresses(page)
     page.add_init_script(f"({QUICK})()")
-    open_labeler(page, jupyter, NO_BRIDGE)
+    open_with(page, jupyter, NO_BRIDGE)
     wait_for(lambda: route(jupyter) == "bytes True", "pictures of the view", page)
     picture = page.locator(".seglab-mapbox .leaflet-imagery-pane img.leaflet-image-layer")
     picture.wait_for()
@@ -126,7 +123,7 @@ def test_bridge_serves_while_the_first_address_is_slow(page: Page, jupyter: Lab)
     held: list[Route] = []
     is_slow = True
     page.route(TILE, lambda route: held.append(route) if is_slow else route.continue_())
-    open_labeler(page, jupyter)
+    open_with(page, jupyter)
     wait_for(lambda: route(jupyter) == "comm False", "the bridge, for the time being", page)
     wait_for_tiles(page, least=4)
     assert_scene_is_seen(page)
@@ -143,7 +140,7 @@ def test_bridge_serves_while_the_first_address_is_slow(page: Page, jupyter: Lab)
 @pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
 def test_reloaded_page_gets_its_tiles_by_message_again(page: Page, jupyter: Lab) -> None:
     block_addresses(page)
-    open_labeler(page, jupyter)
+    open_with(page, jupyter)
     wait_for(lambda: route(jupyter) == "comm True", "the bridge", page)
     page.keyboard.press("Control+s")
     page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab, ink, open_notebook, run_all, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, ink, wait_for, wait_for_tiles
+from tests.browser.seen import middle, open_labeler
 
 NOTEBOOK = "app.ipynb"
 CELL = """
@@ -28,10 +29,7 @@ DRAWN = """() => {
 @pytest.fixture
 def app(page: Page, jupyter: Lab) -> Lab:
     """The labeler alone in a notebook, with its imagery."""
-    write_notebook(jupyter.root / NOTEBOOK, [CELL, "# a second cell"])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, jupyter, NOTEBOOK, CELL, "# a second cell")
     wait_for_tiles(page, least=4)
     return jupyter
 
@@ -45,11 +43,6 @@ def accept_some(lab: Lab, page: Page) -> None:
 
 def focus_map(page: Page) -> None:
     page.locator(".seglab-mapbox .leaflet-container").focus()
-
-
-def middle(page: Page) -> tuple[float, float]:
-    box = page.locator(".seglab-mapbox .leaflet-container").bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def tool(page: Page) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page
 
-from tests.browser.lab import Lab, open_notebook, pixels, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, pixels, screenshot, wait_for, wait_for_tiles
+from tests.browser.seen import open_labeler
 
 NOTEBOOK = "layers.ipynb"
 TILES = """
@@ -56,10 +57,7 @@ PANE = """name => {
 
 def open_app(page: Page, lab: Lab, cell: str) -> None:
     """A labeler alone in a notebook, with its imagery and the tab of its layers."""
-    write_notebook(lab.root / NOTEBOOK, [cell])
-    open_notebook(page, lab, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, lab, NOTEBOOK, cell)
     page.locator(".leaflet-container[data-seglab-panes]").wait_for()
     page.locator(".seglab-tab", has_text="Layers").click()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab, open_notebook, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, run_all, screenshot, wait_for, wait_for_tiles
+from tests.browser.seen import open_labeler
 
 NOTEBOOK = "project.ipynb"
 CELL = """
@@ -22,10 +23,7 @@ def center(lab: Lab) -> str:
 
 
 def test_project_tab(page: Page, jupyter: Lab) -> None:
-    write_notebook(jupyter.root / NOTEBOOK, [CELL])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, jupyter, NOTEBOOK, CELL)
     wait_for_tiles(page, least=4)
     jupyter.run("session.click(744.5, 271.5, crs='pixel'); session.accept('water')", NOTEBOOK)
 

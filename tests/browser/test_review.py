@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab, ink, open_notebook, run_all, screenshot, wait_for, wait_for_tiles, write_notebook
+from tests.browser.lab import Lab, ink, screenshot, wait_for, wait_for_tiles
+from tests.browser.seen import open_labeler
 
 NOTEBOOK = "review.ipynb"
 CELL = """
@@ -35,10 +36,7 @@ print((lon - w) / (e - w), (y(n) - y(lat)) / (y(n) - y(s)))
 
 @pytest.fixture
 def app(page: Page, jupyter: Lab) -> Lab:
-    write_notebook(jupyter.root / NOTEBOOK, [CELL])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, jupyter, NOTEBOOK, CELL)
     wait_for_tiles(page, least=4)
     return jupyter
 

@@ -11,8 +11,8 @@ from playwright.sync_api import Page
 
 from seglab.app.launch import Launch, prepare, voila_command
 from seglab.datasets.examples import example
-from tests.browser.lab import TIMEOUT, Lab, Notebook, open_notebook, run_all, wait_for, wait_for_tiles, write_notebook
-from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen
+from tests.browser.lab import TIMEOUT, Lab, Notebook, wait_for, wait_for_tiles
+from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, open_labeler
 from tests.browser.server import Server
 
 NOTEBOOK = "app.ipynb"
@@ -27,10 +27,7 @@ labeler
 
 @pytest.mark.parametrize("jupyter", [{"kind": Notebook, "base_url": "/base/"}], indirect=True, ids=["base_url"])
 def test_notebook_7(page: Page, jupyter: Lab) -> None:
-    write_notebook(jupyter.root / NOTEBOOK, [CELL])
-    open_notebook(page, jupyter, NOTEBOOK)
-    run_all(page)
-    page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
+    open_labeler(page, jupyter, NOTEBOOK, CELL)
     wait_for_tiles(page, least=4)
     assert_scene_is_seen(page)
     assert jupyter.run("print(labeler.connection.probe.route)", NOTEBOOK) == "server\n"

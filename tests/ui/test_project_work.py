@@ -29,14 +29,14 @@ def test_the_view_becomes_the_area_of_interest(labeler) -> None:
     labeler.project.take_view_as_area()
     area = session.state.area_of_interest
     assert abs(area.area / (session.shape[0] * session.shape[1]) - 0.25) < 0.02
-    assert len(labeler.project._frame.data["features"]) == 2
+    assert len(labeler.view.interest.data["features"]) == 2
     labeler.tabs.choose(TITLE)
     assert "everywhere" not in labeler.project.panel.extent.value
     labeler.project.clear_area()
-    assert session.area_of_interest is None and labeler.project._frame.data["features"] == []
+    assert session.area_of_interest is None and labeler.view.interest.data["features"] == []
     assert "everywhere" in labeler.project.panel.extent.value
     session.undo()
-    assert len(labeler.project._frame.data["features"]) == 2
+    assert len(labeler.view.interest.data["features"]) == 2
 
 
 def test_hectares_follow_while_the_tab_is_open(labeler, hand) -> None:
