@@ -97,9 +97,9 @@ class Learner:
         return self._restored(*self._project.load_round(number))
 
     @property
-    def caches(self) -> dict[str, ArrayCache]:
+    def caches(self) -> dict[str, tuple[ArrayCache, ...]]:
         """What is kept of windows, by kind; all of it can be made again."""
-        return {"embeddings": self._embeddings, "prefixes": self._prefixes}
+        return {"embeddings": (self._embeddings, self._ahead), "prefixes": (self._prefixes,)}
 
     def take(self, model: CurrentModel) -> None:
         """Use a model from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 from seglab.app.kept_view import KeptView, ViewFile
 from seglab.app.learner import Learner
@@ -18,7 +19,7 @@ class ProjectKeeping:
     def cache_size(self) -> Mapping[str, int]:
         """Bytes in the caches by kind: "embeddings" of windows in memory, and on the disk, in the project's folder,
         the "prefixes" that they are made from."""
-        return {kind: cache.nbytes for kind, cache in self._learner.caches.items()}
+        return {kind: sum(cache.nbytes for cache in caches) for kind, caches in self._learner.caches.items()}
 
     def clear_cache(self) -> int:
         """Empty the caches, on the disk and in memory; at any time. The next click in a window encodes it again.
@@ -27,7 +28,7 @@ class ProjectKeeping:
             Bytes that are free now.
         """
         before = sum(self.cache_size.values())
-        for cache in self._learner.caches.values():
+        for cache in chain(*self._learner.caches.values()):
             cache.clear()
         return before - sum(self.cache_size.values())
 

@@ -36,6 +36,16 @@ def test_cache_sizes_tell_what_is_there(open_lakes) -> None:
     assert size["embeddings"] > 0 and 0 < size["prefixes"] <= on_disk
 
 
+def test_windows_encoded_ahead_count_and_are_cleared_too(open_lakes) -> None:
+    session = open_lakes()
+    session.look_at(0, 0, 200, 200, crs="pixel")
+    assert session._ahead.worker.wait(60) and session.encoded_windows
+    assert session.cache_size["embeddings"] > 0
+    session.prefetches = False
+    assert session.clear_cache() > 0 and session.encoded_windows == ()
+    assert session.cache_size["embeddings"] == 0
+
+
 def test_a_cleared_cache_changes_no_mask(open_lakes) -> None:
     session = open_lakes()
     first = session.click(*LAKES[1][:2], crs="pixel").array
