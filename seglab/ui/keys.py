@@ -66,14 +66,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("labels", ("Shift+l",), "Show or hide the labels", "The map and the model"),
     Command("look", ("w",), "Next look of the imagery", "The map and the model"),
     Command("swipe", ("Shift+w",), "Divider between two layers", "The map and the model"),
-    Command("suggest", ("s",), "Suggest, or next suggestion", "The map and the model"),
+    Command("suggest", ("s",), "Suggest, or the next one", "The map and the model"),
     Command("suggestion:previous", ("[",), "Previous suggestion", "The map and the model", repeats=True),
     Command("suggestion:next", ("]",), "Next suggestion", "The map and the model", repeats=True),
     Command("retrain", ("Shift+r",), "Retrain", "The map and the model"),
     Command("predict", ("Shift+m",), "Map the scene", "The map and the model"),
     Command("export", ("Shift+e",), "Export the labels", "The map and the model"),
     Command("code", ("Shift+p",), "Copy as Python code", "The map and the model"),
-    Command("connection", ("Shift+c",), "How the imagery reaches the page", "The map and the model"),
+    Command("connection", ("Shift+c",), "How tiles reach the page", "The map and the model"),
     Command("help", ("?",), "This help", "The map and the model"),
 )
 
