@@ -32,7 +32,8 @@ class Labelling:
     def take_tool(self, tool: str) -> None:
         """A tool is in hand."""
         app = self._app
-        app.view.tool = app.page.tool = app.strokes.tool = tool
+        # the page's parts first: a map that has ceased to pan is the sign that the tool can be used
+        app.page.tool = app.strokes.tool = app.view.tool = tool
 
     def point(self, lat: float, lon: float, positive: bool | None) -> None:
         """A click on the map; None: the tool and the keys held tell its sign, and whether it selects."""

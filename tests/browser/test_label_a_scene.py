@@ -30,6 +30,7 @@ from tests.browser.lab import (
     wait_for,
     wait_for_tiles,
 )
+from tests.browser.seen import assert_scene_is_seen, message_says
 from tests.browser.server import ROOT
 
 NOTEBOOK = "01_label_a_scene.ipynb"
@@ -101,12 +102,8 @@ def open_labeler(page: Page, lab: Lab) -> None:
     wait_for_tiles(page, least=4)
 
 
-def message(page: Page) -> str:
-    return page.locator(".seglab-message").inner_text()
-
-
-def wait_for_message(page: Page, text: str, timeout: float = 240.0) -> None:
-    wait_for(lambda: text in message(page), f"the message {text!r}", page, timeout)
+def wait_for_message(page: Page, text: str) -> None:
+    message_says(page, text, timeout=240.0)
 
 
 def map_box(page: Page) -> dict[str, float]:
@@ -162,6 +159,8 @@ def assert_overlay_lies_on_the_mask(
     page: Page, lab: Lab, view: View, clip: dict[str, float], before: np.ndarray, click: tuple[float, float]
 ) -> None:
     """The overlay is where the session's mask is, to the screen pixel, and where the water is."""
+    page.wait_for_function("document.querySelector('.seglab-mapbox img.leaflet-image-layer')?.complete")
+    wait_for(lambda: ink(page, "preview") == 0, "no preview any more", page)
     after = pixels(page, clip)
     seen = changed(before, after)
     lab.run("import numpy; numpy.save('mask.npy', session.mask.full())", NOTEBOOK)
@@ -184,9 +183,8 @@ def test_label_retrain_map(page: Page, jupyter: Lab) -> None:
     answers: list[tuple[str, int]] = []
     page.on("response", lambda r: answers.append((r.url, r.status)) if "/localtileserver-proxy/" in r.url else None)
     open_labeler(page, jupyter)
-    assert "Choose a class, then click an object." in message(page)
-    screen = pixels(page, map_box(page))
-    assert (np.ptp(screen, axis=2) > 20).mean() > 0.2, "the imagery is grey"
+    wait_for_message(page, "Choose a class, then click an object.")
+    assert_scene_is_seen(page)
     assert {status for _, status in answers} == {200}
 
     # a known place
@@ -196,11 +194,11 @@ def test_label_retrain_map(page: Page, jupyter: Lab) -> None:
     clip = map_box(page)
     x, y = (round(v) for v in view.to_screen(lon, lat))
     assert clip["x"] < x < clip["x"] + clip["width"] and clip["y"] < y < clip["y"] + clip["height"]
-    page.mouse.move(x, y)
+    page.mouse.move(5, 5)  # else a preview could be in the picture
+    wait_for(lambda: ink(page, "preview") == 0, "no preview", page)
     before = pixels(page, clip)
     page.mouse.click(x, y)
     wait_for_message(page, "Accept it as 'water'")
-    page.wait_for_function("document.querySelector('.seglab-mapbox img.leaflet-image-layer')?.complete")
     assert_overlay_lies_on_the_mask(page, jupyter, view, clip, before, (x, y))
 
     # accept: on disk, and drawn
@@ -232,7 +230,7 @@ def test_label_retrain_map(page: Page, jupyter: Lab) -> None:
     fresh = [(u, s) for u, s in answers if layer_of(u) not in known]
     assert {status for _, status in fresh} == {200}
     assert any((tile_image(url) == (*COLOUR, 255)).all(axis=2).any() for url, _ in fresh), "the class map is empty"
-    assert changed(clip_before, pixels(page, clip)).any(), "the class map is not seen"
+    wait_for(lambda: changed(clip_before, pixels(page, clip)).any(), "the class map to be seen", page)
     assert page.console == []
 
 
@@ -258,11 +256,11 @@ def test_map_and_click(page: Page, jupyter: Lab) -> None:
     wait_for(lambda: jupyter.run("print(session.scale)", NOTEBOOK) == "1\n", "the scale of the view")
     clip = map_box(page)
     x, y = (round(v) for v in view.to_screen(lon, lat))
-    page.mouse.move(x, y)
+    page.mouse.move(5, 5)  # else a preview could be in the picture
+    wait_for(lambda: ink(page, "preview") == 0, "no preview", page)
     before = pixels(page, clip)
     page.mouse.click(x, y)
     wait_for_message(page, "Accept it as 'water'")
-    page.wait_for_function("document.querySelector('.seglab-mapbox img.leaflet-image-layer')?.complete")
     assert_overlay_lies_on_the_mask(page, jupyter, view, clip, before, (x, y))
 
 
@@ -332,4 +330,4 @@ def test_what_is_a_click_and_what_is_not(page: Page, jupyter: Lab) -> None:
     wait_for(lambda: view_of(page).zoom == zoom, "the whole scene", page)
     page.mouse.click(box["x"] + box["width"] - 30, y)
     wait_for_message(page, "outside the scene")
-    assert page.locator(".seglab-error[role=alert]").count() == 1
+    page.locator(".seglab-error[role=alert]").wait_for()

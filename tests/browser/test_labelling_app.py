@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.lab import Lab, ink, wait_for, wait_for_tiles
-from tests.browser.seen import middle, open_labeler
+from tests.browser.seen import message_says, middle, open_labeler, wait_for_rest
 
 NOTEBOOK = "app.ipynb"
 CELL = """
@@ -55,17 +55,13 @@ def press(page: Page, key: str, wanted: str) -> None:
     wait_for(lambda: tool(page) == wanted, f"the tool {wanted!r} after the key {key!r}", page)
 
 
-def message_says(page: Page, text: str) -> None:
-    wait_for(lambda: text in page.locator(".seglab-message").inner_text(), f"the message {text!r}", page)
-
-
 def assert_help_opens_and_closes(page: Page) -> None:
     focus_map(page)
     page.keyboard.press("?")
     panel = page.locator(".seglab-help")
     panel.wait_for()
     for words in ("Accept the mask", "Undo", "Right click", "Ctrl+Z"):
-        assert panel.get_by_text(words, exact=False).first.is_visible()
+        panel.get_by_text(words, exact=False).first.wait_for()
     page.keyboard.press("Escape")
     panel.wait_for(state="hidden")
     page.get_by_title("Keys and mouse").click()
@@ -136,12 +132,13 @@ def test_typing_in_a_text_field_is_no_command(page: Page, app: Lab) -> None:
 def ready_to_draw(page: Page, key: str, name: str) -> tuple[float, float]:
     focus_map(page)
     press(page, key, name)
-    page.locator(".leaflet-container[data-seglab-ready]").wait_for()
+    page.locator(f"[data-seglab-tool={name.lower()}] .leaflet-container[data-seglab-ready]").wait_for()
     return middle(page)
 
 
 def test_strokes(page: Page, app: Lab) -> None:
     x, y = ready_to_draw(page, "t", "Brush")
+    wait_for_rest(page, app, NOTEBOOK)
     center = "print(labeler.view.map.center, labeler.view.map.zoom)"
     before = app.run(center, NOTEBOOK)
     page.mouse.move(x - 60, y)

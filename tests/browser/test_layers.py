@@ -95,6 +95,11 @@ def until(page: Page, seen: Callable[[np.ndarray], bool], what: str) -> np.ndarr
     return last[-1]
 
 
+def at_rest(page: Page) -> np.ndarray:
+    """How the map looks once it stands still."""
+    return until(page, lambda seen: True, "the map to stand still")
+
+
 def control(page: Page, tooltip: str) -> Locator:
     """A list of the panel, by the beginning of its tooltip."""
     return page.locator(f".seglab-layers select[title^='{tooltip}'], .seglab-layers [title^='{tooltip}'] select").first
@@ -111,7 +116,7 @@ def halves(picture: np.ndarray, margin: int = 40) -> tuple[np.ndarray, np.ndarra
 
 
 def test_looks_of_the_imagery(page: Page, app: Lab) -> None:
-    model = the_map(page)
+    model = at_rest(page)
     screenshot(page, "layers_light")
     control(page, "Bands and colours").select_option("NDVI")
     ndvi = until(page, lambda seen: difference(seen, model) > 30, "the NDVI")
@@ -137,16 +142,17 @@ def test_looks_of_the_imagery(page: Page, app: Lab) -> None:
 
 
 def test_layers_are_shown_hidden_and_faded(page: Page, app: Lab) -> None:
-    before = the_map(page)
+    before = at_rest(page)
     app.run(MAPPED, NOTEBOOK)
     mapped = until(page, lambda seen: difference(seen, before) > 5, "the class map")
     wait_for_tiles(page, least=8)
-    assert page.evaluate(PANE, "prediction") == ["block", 0.6]
+    wait_for(lambda: page.evaluate(PANE, "prediction") == ["block", 0.6], "a faint class map", page)
     eye(page, "prediction").click()
     wait_for(lambda: page.evaluate(PANE, "prediction")[0] == "none", "the class map to be hidden", page)
     eye(page, "labels").click()
     until(page, lambda seen: difference(seen, before) < 1, "the imagery alone")
-    assert eye(page, "prediction").get_attribute("aria-pressed") == "false"
+    pressed = lambda: eye(page, "prediction").get_attribute("aria-pressed")  # noqa: E731
+    wait_for(lambda: pressed() == "false", "a button that says it is hidden", page)
 
     eye(page, "prediction").click()
     page.locator(".seglab-mapbox .leaflet-container").focus()
@@ -165,15 +171,15 @@ def test_layers_are_shown_hidden_and_faded(page: Page, app: Lab) -> None:
 
 
 def test_divider_between_two_looks(page: Page, app: Lab) -> None:
-    model = the_map(page)
+    model = at_rest(page)
     control(page, "Bands and colours").select_option("NDVI")
     ndvi = until(page, lambda seen: difference(seen, model) > 30, "the NDVI")
     page.locator(".seglab-layers button", has_text="Swipe").click()
     divider = page.locator(".seglab-divider")
     divider.wait_for()
     control(page, "Only seen on the right").select_option("Imagery: As the model sees it")
-    wait_for(lambda: "model" in divider.get_attribute("aria-label"), "the model's look beside it", page)
-    assert divider.get_attribute("aria-label") == "Divider: NDVI on the left, As the model sees it on the right"
+    named = "Divider: NDVI on the left, As the model sees it on the right"
+    wait_for(lambda: divider.get_attribute("aria-label") == named, "the model's look beside it", page)
 
     def is_divided(seen: np.ndarray) -> bool:
         (left, right), (first, _), (_, second) = halves(seen), halves(ndvi), halves(model)
@@ -214,7 +220,7 @@ def test_divider_between_two_looks(page: Page, app: Lab) -> None:
     wait_for_tiles(page, least=8)
     page.keyboard.press("Shift+W")
     divider.wait_for(state="detached")
-    moved = the_map(page)
+    moved = at_rest(page)
     page.keyboard.press("Shift+W")
     divider.wait_for()
     until(page, lambda seen: difference(seen, moved) > 30, "the right look alone")
@@ -224,7 +230,7 @@ def test_divider_between_two_looks(page: Page, app: Lab) -> None:
 def test_divider_cuts_outlines_and_images(page: Page, jupyter: Lab) -> None:
     open_app(page, jupyter, PLAIN)
     page.locator(".leaflet-imagery-pane img").wait_for()
-    bare = the_map(page)
+    bare = at_rest(page)
     jupyter.run(PAINTED, NOTEBOOK)
     outlined = until(page, lambda seen: difference(seen, bare) > 5, "the object")
     page.locator(".seglab-layers button", has_text="Swipe").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page
 
 from tests.browser.lab import Lab, run_all, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import open_labeler
+from tests.browser.seen import open_labeler, wait_for_rest
 
 NOTEBOOK = "project.ipynb"
 CELL = """
@@ -35,7 +35,9 @@ def test_project_tab(page: Page, jupyter: Lab) -> None:
     page.keyboard.type("pixel 300 300")
     page.keyboard.press("Enter")
     wait_for(lambda: center(jupyter) != before, "the map at the place", page)
-    assert page.locator(".seglab-areas td").nth(1).inner_text() == "1"
+    count = page.locator(".seglab-areas td").nth(1)
+    wait_for(lambda: count.inner_text() == "1", "the object in the table", page)
+    wait_for_rest(page, jupyter, NOTEBOOK)
     page.get_by_title("Keep maps and suggestions to what is seen now").click()
     wait_for(lambda: "None" not in jupyter.run("print(session.area_of_interest)", NOTEBOOK), "the area", page)
     screenshot(page, "project_tab")
@@ -53,5 +55,5 @@ def test_project_tab(page: Page, jupyter: Lab) -> None:
     jupyter.run("session.close(); labeler.close()", NOTEBOOK)
     run_all(page)
     wait_for_tiles(page, least=4)
-    assert center(jupyter) == left
+    wait_for(lambda: center(jupyter) == left, "the view that was left", page)
     assert page.console == []

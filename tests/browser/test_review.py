@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.lab import Lab, ink, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import open_labeler
+from tests.browser.seen import open_labeler, wait_for_rest
 
 NOTEBOOK = "review.ipynb"
 CELL = """
@@ -50,6 +50,7 @@ def theme(page: Page, name: str) -> None:
 
 def on_screen(lab: Lab, page: Page, col: float, row: float) -> tuple[float, float]:
     """Where a scene pixel is in the page, once the map rests."""
+    wait_for_rest(page, lab, NOTEBOOK)
     across, down = (float(v) for v in lab.run(ON_SCREEN.format(col, row), NOTEBOOK).split())
     frame = page.locator(".seglab-mapbox .leaflet-container").bounding_box()
     return frame["x"] + across * frame["width"], frame["y"] + down * frame["height"]
@@ -74,7 +75,8 @@ def test_review_by_keys(page: Page, app: Lab) -> None:
     page.keyboard.press("a")
     progress_is(page, "2 of 23")
     page.keyboard.press("2")
-    page.locator(".seglab-review select", has_text="field").nth(0).wait_for()
+    chosen = page.locator(".seglab-review select[title^='The class'], .seglab-review [title^='The class'] select").first
+    wait_for(lambda: chosen.input_value() == "field", "another class", page)
     page.keyboard.press("Enter")
     progress_is(page, "3 of 23")
     page.keyboard.press("r")
@@ -118,9 +120,14 @@ def test_select_by_click_and_preview(page: Page, app: Lab) -> None:
     wait_for(lambda: pictures.count() == 2, "two thumbnails", page)
     before = pictures.nth(1).get_attribute("src")
     page.keyboard.press("f")  # refine: the object changes, and with it its picture
+    page.locator(".seglab-mapbox img.leaflet-image-layer").wait_for()
     app.run("session.paint(box(200, 100, 230, 200), crs='pixel'); session.accept('water')", NOTEBOOK)
-    wait_for(lambda: pictures.count() == 2, "two thumbnails", page)
-    assert before not in [pictures.nth(i).get_attribute("src") for i in range(2)]
+
+    def is_redrawn() -> bool:
+        sources = pictures.evaluate_all("pictures => pictures.map(picture => picture.src)")
+        return len(sources) == 2 and before not in sources
+
+    wait_for(is_redrawn, "another picture of the object", page)
     for name in ("JupyterLab Dark", "JupyterLab Light"):
         theme(page, name)
         screenshot(page, f"selected_{name.split()[1].lower()}")
@@ -137,9 +144,12 @@ def test_select_by_click_and_preview(page: Page, app: Lab) -> None:
     screenshot(page, "preview")
     assert app.run("print(session.mask, len(session.objects))", NOTEBOOK) == "None 2\n"
     page.mouse.move(x, page.locator(".seglab-toolbar").bounding_box()["y"] + 5, steps=4)
+    page.locator(".seglab-place").wait_for(state="detached")
     wait_for(lambda: ink(page, "preview") == 0, "no preview outside the map", page)
     page.keyboard.press("d")
+    page.locator(".seglab-toolbar [aria-pressed=false][title^='Preview']").wait_for()
     page.mouse.move(x, y, steps=8)
     page.locator(".seglab-place", has_text="°").wait_for()
+    assert app.run("print(labeler.hover.is_on)", NOTEBOOK) == "False\n"
     assert ink(page, "preview") == 0
     assert page.console == []

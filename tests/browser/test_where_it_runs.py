@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from seglab.app.launch import Launch, prepare, voila_command
 from seglab.datasets.examples import example
 from tests.browser.lab import TIMEOUT, Lab, Notebook, wait_for, wait_for_tiles
-from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, open_labeler
+from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, message_says, open_labeler
 from tests.browser.server import Server
 
 NOTEBOOK = "app.ipynb"
@@ -30,7 +30,8 @@ def test_notebook_7(page: Page, jupyter: Lab) -> None:
     open_labeler(page, jupyter, NOTEBOOK, CELL)
     wait_for_tiles(page, least=4)
     assert_scene_is_seen(page)
-    assert jupyter.run("print(labeler.connection.probe.route)", NOTEBOOK) == "server\n"
+    route = "print(labeler.connection.probe.route)"
+    wait_for(lambda: jupyter.run(route, NOTEBOOK) == "server\n", "the notebook server's proxy", page)
     cells = page.locator(".jp-Notebook .jp-Cell").count()
     assert_click_gives_a_mask(page)
     page.keyboard.press("b")  # the box; in command mode a new cell
@@ -69,5 +70,5 @@ def test_voila(page: Page, dashboard: Dashboard) -> None:
     assert page.get_by_text("seglab.label(").count() == 0, "the dashboard shows code"
     assert_click_gives_a_mask(page)
     page.get_by_role("button", name="Accept").click()
-    wait_for(lambda: "saved" in page.locator(".seglab-message").inner_text(), "the object to be saved", page)
+    message_says(page, "saved")
     assert (dashboard.launch.project / "labels.gpkg").exists()

@@ -71,9 +71,10 @@ function thinMoves(root, signal) {
     timer = null;
   };
   const move = (event) => {
-    if (!event.isTrusted || event.buttons || !inMap(event)) return;
-    const wait = last + MOVES - event.timeStamp;
+    if (!event.isTrusted) return;
     forget();
+    if (event.buttons || !inMap(event)) return; // outside, Leaflet has heard already that the pointer has left
+    const wait = last + MOVES - event.timeStamp;
     if (wait <= 0) {
       last = event.timeStamp;
       return;
