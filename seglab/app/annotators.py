@@ -14,8 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.drawing import window_around
 from seglab.app.importing import imported, new_classes
 from seglab.app.labelled import LabelledObject, entry
-from seglab.app.making import grid_card
-from seglab.app.replay import grid_of
+from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import State, reduce
 from seglab.core.agreement import Agreement, Annotated, Annotation, Disagreement, agreement
 from seglab.core.grid import Grid
@@ -25,7 +24,7 @@ from seglab.core.windows import Window
 from seglab.datasets.labels_file import read_labels
 from seglab.errors import AgreementError
 from seglab.store.project import Project
-from seglab.store.schema import MANIFEST_NAME
+from seglab.store.schema import MANIFEST_NAME, scene_cards
 
 KEEP = ("both", "agreed", "theirs")
 """What `merge_from` can do; see there."""
@@ -69,7 +68,7 @@ def annotator_of(state: State, name: str = "") -> Annotator:
 
 
 def read_annotator(path: str | Path, grid: Grid, size: int) -> Annotator:
-    """The labels of a project of the same scene, by its log; or those of a file.
+    """The labels of a project that has the same scene, by its log; or those of a file.
 
     Args:
         path: a project's folder, or a file that `datasets.labels_file.read_labels` reads.
@@ -83,8 +82,9 @@ def read_annotator(path: str | Path, grid: Grid, size: int) -> Annotator:
     path = Path(path).expanduser()
     if (path / MANIFEST_NAME).exists():
         project = Project.open(path)
-        if grid_card(grid_of(project.manifest)) == grid_card(grid):
-            return annotator_of(reduce(project.events()), path.stem)
+        for place, card in enumerate(scene_cards(project.manifest)):
+            if grid_card(grid_of(card)) == grid_card(grid):
+                return annotator_of(reduce(project.events(), card["name"] if place else None), path.stem)
     return Annotator(path.stem, tuple(_made(imported(read_labels(path), grid, size), path.stem)))
 
 
@@ -132,7 +132,7 @@ def compare_projects(first: str | Path, second: str | Path) -> Agreement:
         LabelsFileError: the second's labels cannot be read, or none lies in the scene.
     """
     project = Project.open(first)
-    grid = grid_of(project.manifest)
+    grid = grid_of(project.manifest["scene"])
     mine = annotator_of(reduce(project.events()))
     return compare(mine, read_annotator(second, grid, max(grid.shape)), grid.shape)
 

@@ -20,10 +20,11 @@ class LabelsFile:
     Args:
         project: whose file it is.
         grid: of the scene.
+        scene: as events name it; None for the project's first one.
     """
 
-    def __init__(self, project: Project, grid: Grid) -> None:
-        self._project, self._grid = project, grid
+    def __init__(self, project: Project, grid: Grid, scene: str | None = None) -> None:
+        self._project, self._grid, self._scene = project, grid, scene
         self._objects: dict[int, LabelledObject] = {}
         self._classes: Mapping[str, str] | None = None
         """What was written last; None: nobody knows what the file holds."""
@@ -37,7 +38,7 @@ class LabelsFile:
         objects = {o.id: o for o in state.objects}
         known, self._classes = self._classes == state.classes, None
         if not (known and self._changed(objects)):
-            self._project.write_labels(labels_table(state.objects, self._grid), state.classes)
+            self._project.write_labels(labels_table(state.objects, self._grid), state.classes, self._scene)
         self._objects, self._classes = objects, state.classes
 
     def _changed(self, objects: dict[int, LabelledObject]) -> bool:
@@ -48,4 +49,4 @@ class LabelsFile:
         gone = [i for i in before if i not in objects]
         if len(new) + len(gone) > FEW:
             return False
-        return self._project.change_labels(labels_table(new, self._grid), gone)
+        return self._project.change_labels(labels_table(new, self._grid), gone, self._scene)

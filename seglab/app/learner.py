@@ -12,7 +12,7 @@ import shapely
 from seglab import jobs
 from seglab.app.held_out import Seen, seen_by, split_objects
 from seglab.app.ledger import Ledger
-from seglab.app.making import card_of, grid_card, plan_round
+from seglab.app.making import card_of, plan_round
 from seglab.app.mapping import (
     map_scale,
     mapped_classes,
@@ -20,25 +20,22 @@ from seglab.app.mapping import (
     prediction_data,
     require_classes,
 )
+from seglab.app.open_project import OpenProject
 from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
+from seglab.app.scene_cards import grid_card
 from seglab.app.state import State
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
-from seglab.encoding.prefixes import PREFIX_FOLDER, prefix_budget, refresh
+from seglab.encoding.prefixes import prefix_budget, refresh
 from seglab.errors import JobRunningError
 from seglab.inference.sweep import Prediction, predict_scene
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
-from seglab.store.project import Project
 from seglab.training.blocks import MINIMUM_LABELLED, choose_blocks
 from seglab.training.job import RoundConfig, RoundOutcome
 from seglab.training.process import run_round
 from seglab.training.restore import restore_preview
 
-EMBEDDING_BYTES = 192 * 2**20
-"""Budget of the embeddings in memory that were asked for: 1,000 windows of the embedded model, 100 of vit_b."""
-AHEAD_BYTES = 64 * 2**20
-"""Budget of those that nobody has asked for yet: 330 windows of the embedded model, 33 of vit_b."""
 CLOSING = 10.0
 """Seconds that closing waits for a job to end."""
 BATCH_ON_GPU = 4
@@ -48,42 +45,30 @@ REFRESHED = 16
 
 
 class Learner:
-    """Holds the model in use and makes the next one.
+    """Holds the model in use, as it looks at one scene, and makes the next one.
 
     Args:
         scene: what is being labelled.
-        project: where rounds are kept.
-        base: the model before any round.
+        opened: the project, whose scenes all use the same round.
         ledger: where a job's outcome becomes part of the project.
-        adapter: the family of adapters that rounds train.
-        isolate: train in a process of its own.
     """
 
-    def __init__(
-        self,
-        scene: Scene,
-        project: Project,
-        base: AdaptedSam,
-        ledger: Ledger,
-        adapter: str,
-        isolate: bool,
-    ) -> None:
+    def __init__(self, scene: Scene, opened: OpenProject, ledger: Ledger) -> None:
         self._scene = scene
-        self._project = project
-        self._base = base
+        self._opened = opened
+        self._project = opened.project
+        self._base = opened.base
         self._ledger = ledger
-        self._isolate = isolate
-        self._extra_bands = tuple(project.manifest.get("extra_bands", ()))
-        self._identity = identity_of(base, adapter, scene.bands, self._extra_bands)
-        self._prefix_folder = (project.cache_folder / PREFIX_FOLDER).absolute()
-        self._embeddings = ArrayCache(EMBEDDING_BYTES)
-        self._ahead = ArrayCache(AHEAD_BYTES)
-        self._prefixes = ArrayCache(prefix_budget(project.folder), self._prefix_folder)
+        self._extra_bands = tuple(self._project.manifest.get("extra_bands", ()))
+        self._identity = identity_of(self._base, opened.adapter, scene.bands, self._extra_bands)
         self._training: jobs.Job[Round] | None = None
         self._mapping: jobs.Job[Prediction] | None = None
         self._shown: CurrentModel | None = None
         """The preview of the round that is being trained."""
-        self.current = self.load(0)
+        with ledger.lock:
+            others = opened.learners
+            self.current = self._looking_here(others[0].current) if others else self.load(0)
+            others.append(self)
 
     def load(self, number: int) -> CurrentModel:
         """The model of a round, not yet in use; 0 is the model before any.
@@ -99,15 +84,19 @@ class Learner:
     @property
     def caches(self) -> dict[str, tuple[ArrayCache, ...]]:
         """What is kept of windows, by kind; all of it can be made again."""
-        return {"embeddings": (self._embeddings, self._ahead), "prefixes": (self._prefixes,)}
+        shared = self._opened
+        return {"embeddings": (shared.embeddings, shared.ahead), "prefixes": (shared.prefixes,)}
 
     def take(self, model: CurrentModel) -> None:
-        """Use a model from now on."""
+        """Use a model from now on, in all scenes that are open."""
         self.current = model
+        for other in self._opened.learners:
+            if other is not self:
+                other.current = other._looking_here(model)
 
     def retrain(self, state: State, steps: int | None) -> jobs.Job[Round]:
         """Start a round: see LabelSession.retrain."""
-        if self._training is not None and not self._training.finished:
+        if any(other._training in other.running for other in self._opened.learners):
             raise JobRunningError("a round is being trained; wait for it or cancel it first")
         current = self.current
         split_objects(state, Seen())  # says at once when there is nothing to train on
@@ -124,7 +113,7 @@ class Learner:
             raise JobRunningError("the scene is being mapped; wait for it or cancel it first")
         current = self.current
         require_classes(current, state)
-        target = new_map_path(self._project) if path is None else path
+        target = new_map_path(self._project.folder_of(self._ledger.scene)) if path is None else path
         self._mapping = jobs.start(self._predict, current, state, target, title="map the scene", unit="Mpx")
         return self._mapping
 
@@ -153,17 +142,29 @@ class Learner:
         self._ledger.record("round", {"number": number}, "round", lambda: self.take(fresh))
         return Round(number, 0, card | {"round": number})
 
+    @property
+    def running(self) -> tuple[jobs.Job[Any], ...]:
+        """Jobs that read the scene now."""
+        return tuple(job for job in (self._training, self._mapping) if job is not None and not job.finished)
+
     def close(self) -> None:
         """Stop what is running, and wait for it."""
-        for job in (self._training, self._mapping):
-            if job is not None and not job.finished:
-                job.cancel()
-                job.wait(CLOSING)
+        for job in self.running:
+            job.cancel()
+            job.wait(CLOSING)
+        with self._ledger.lock:
+            if self in self._opened.learners:
+                self._opened.learners.remove(self)
 
     # -- how models are made
 
     def _encoder(self, model: AdaptedSam) -> WindowEncoder:
-        return WindowEncoder(self._scene, model, self._embeddings, self._prefixes, self._extra_bands, self._ahead)
+        shared = self._opened
+        return WindowEncoder(self._scene, model, shared.embeddings, shared.prefixes, self._extra_bands, shared.ahead)
+
+    def _looking_here(self, model: CurrentModel) -> CurrentModel:
+        """The same model, looking at this scene."""
+        return replace(model, encoder=self._encoder(model.encoder.model))
 
     def _restored(self, tensors: dict[str, np.ndarray], card: dict[str, Any]) -> CurrentModel:
         model = restore(self._base, tensors, card, self._identity)
@@ -181,18 +182,20 @@ class Learner:
             {} if start.number == 0 else self._project.load_round(start.number)[0],
             state,
             split_objects(state, seen),
-            adapter=self._identity["adapter"],
+            adapter=self._opened.adapter,
             config=config,
-            cache=(self._prefix_folder, prefix_budget(self._project.folder)),
+            cache=(self._opened.prefix_folder, prefix_budget(self._project.folder)),
         )
         try:
             outcome = run_round(
                 reporter,
                 making.job,
                 on_preview=lambda tensors: self._preview(start, tensors, making.job.classes),
-                isolate=self._isolate,
+                isolate=self._opened.isolate,
             )
             card = card_of(making, outcome, self._identity, start.number, self._scene.name, self._scene.grid)
+            if len(self._project.scene_names) > 1:
+                card["notes"].append("only this scene's labels were used, not those of the project's other scenes")
             return self._keep(reporter, start, outcome, card)
         finally:
             self._end_preview(start)
@@ -220,7 +223,7 @@ class Learner:
         with self._ledger.lock:
             number = self._project.save_round(outcome.tensors, card)
             if worse or self.current not in (start, self._shown):
-                self._ledger.tell("round")
+                self._ledger.tell_all("round")
             else:
                 fresh = CurrentModel(number, encoder, trained_prompts(encoder.model, card))
                 self._ledger.record("round", {"number": number}, "round", lambda: self.take(fresh))
@@ -235,7 +238,7 @@ class Learner:
             if self.current is start:
                 self._shown = shown
                 self.take(shown)
-                self._ledger.tell("round")
+                self._ledger.tell_all("round")
 
     def _end_preview(self, start: CurrentModel) -> None:
         """Go back from the preview to where it came from, if it is still in use."""
@@ -243,7 +246,7 @@ class Learner:
             shown, self._shown = self._shown, None
             if shown is not None and self.current is shown:
                 self.take(start)
-                self._ledger.tell("round")
+                self._ledger.tell_all("round")
 
     # -- maps
 

@@ -1,26 +1,26 @@
-"""A project's log as a session lives with it: what it says, one more line, and who is told."""
+"""The log as one session lives with it: what it says of its scene, one more line, and who is told."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from seglab.app.chronicle import Chronicle
 from seglab.app.labelled import LabelledObject
-from seglab.app.labels_file import LabelsFile
 from seglab.app.proposed import ProposedObject
-from seglab.app.state import History, State
-from seglab.core.grid import Grid
-from seglab.store.project import Project
+from seglab.app.state import SHARED, State
+
+ABOUT_ALL = {"undo", "redo", *SHARED}
+"""Kinds of events that name no scene: undo and redo name the event that they turn."""
 
 
 class Ledger:
-    """Keeps the state in step with the log on disk.
+    """Keeps the state of a scene in step with the log on disk.
 
     Args:
-        project: where events go.
-        grid: the scene's, for labels.gpkg.
+        chronicle: the project's log in this process.
+        scene: as events name it; None for the project's first one.
         author: who labels; the account's name if None.
 
     Attributes:
@@ -28,16 +28,17 @@ class Ledger:
         lock: held while something changes; the session holds it too while it prompts.
     """
 
-    def __init__(self, project: Project, grid: Grid, author: str | None) -> None:
-        self.lock = threading.RLock()
-        self._history = History()
-        self._followed: list[int] = []
-        self._project = project
-        self.state: State = self._history.state()
-        self.state = self._up_to_date()
-        self._file = LabelsFile(project, grid)
+    def __init__(self, chronicle: Chronicle, scene: str | None, author: str | None) -> None:
+        self.lock = chronicle.lock
+        self.scene = scene
+        self._chronicle = chronicle
         self._author = author
         self._listeners: list[Callable[[str], None]] = []
+        with self.lock:
+            chronicle.follow()
+            self._version = chronicle.version
+            self.state: State = chronicle.history.state(scene)
+            chronicle.ledgers.append(self)
 
     def record(self, kind: str, data: dict[str, Any], what: str, apply: Callable[[], None] | None = None) -> int:
         """Put an event on disk, follow it, and tell listeners.
@@ -54,17 +55,32 @@ class Ledger:
             WriteError: nothing was saved; or the event is saved and only labels.gpkg could not be replaced (another
                 program has it open), which the next action makes up for.
         """
+        if self.scene is not None and kind not in ABOUT_ALL:
+            data = data | {"scene": self.scene}
         with self.lock:
-            event = self._project.append(kind, data, self._author)
+            event = self._chronicle.append(kind, data, self._author)
             self.state = self._up_to_date()
             if apply is not None:
                 apply()
             try:
                 if what in ("labels", "classes"):
-                    self._file.write(self.state)
+                    self._chronicle.write_labels(kind, self.scene)
             finally:
-                self.tell(what)
+                self.tell_all(what)
         return event.id
+
+    def hear(self, what: str) -> None:
+        """Take into account what was done in another scene; listeners are told if it changes anything in this one."""
+        before = self.state
+        self.state = self._up_to_date()
+        if what == "round" or self.state != before:
+            self.tell("round" if what == "round" else "classes")
+
+    def close(self) -> None:
+        """Hear nothing more of other scenes."""
+        with self.lock:
+            if self in self._chronicle.ledgers:
+                self._chronicle.ledgers.remove(self)
 
     @contextmanager
     def acting(self) -> Iterator[None]:
@@ -82,30 +98,24 @@ class Ledger:
     def object_at(self, col: float, row: float) -> LabelledObject | None:
         """The accepted object at a scene pixel coordinate."""
         with self.lock:
-            return self._history.object_at(col, row)
+            return self._chronicle.history.object_at(col, row, self.scene)
 
     def proposal_at(self, col: float, row: float) -> ProposedObject | None:
         """The proposed object at a scene pixel coordinate."""
         with self.lock:
-            return self._history.proposal_at(col, row)
+            return self._chronicle.history.proposal_at(col, row, self.scene)
 
     def round_after(self, kind: str, event: int) -> int:
         """The round in use after an event is undone or redone."""
-        return self._history.round_after(kind, event)
+        return self._chronicle.history.round_after(kind, event)
 
     def _up_to_date(self) -> State:
-        """Follow what this and other notebooks have appended since the last look."""
-        events = self._project.events()
-        seen = len(self._followed)
-        if [event.id for event in events[:seen]] != self._followed:
-            # An older copy of the log was put back.
-            self._history, self._followed, seen = History(), [], 0
-        elif seen == len(events):
+        """What this and other notebooks have done, as far as it concerns the scene."""
+        self._chronicle.follow()
+        if self._version == self._chronicle.version:
             return self.state
-        for event in events[seen:]:
-            self._history.follow(event)
-            self._followed.append(event.id)
-        return self._history.state()
+        self._version = self._chronicle.version
+        return self._chronicle.history.state(self.scene)
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener(what)` after every change.
@@ -120,3 +130,10 @@ class Ledger:
         """Tell listeners that something changed, without an event."""
         for listener in list(self._listeners):
             listener(what)
+
+    def tell_all(self, what: str) -> None:
+        """Tell listeners, and those of the other scenes that are open, as far as it concerns them."""
+        self.tell(what)
+        for other in list(self._chronicle.ledgers):
+            if other is not self:
+                other.hear(what)

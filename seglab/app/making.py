@@ -12,6 +12,7 @@ import numpy as np
 from seglab.app.held_out import KEPT_OUT, Split, footprint, labels_of, outlines_of
 from seglab.app.labelled import LabelledObject
 from seglab.app.rounds import CurrentModel, outcome_card
+from seglab.app.scene_cards import grid_card
 from seglab.app.state import State
 from seglab.core.grid import Grid
 from seglab.errors import NoLabelsError
@@ -119,14 +120,4 @@ def card_of(
         "footprint": footprint(making.trained),
         "pixel_size_m": grid.pixel_size_m,
         "device": making.job.device,
-    }
-
-
-def grid_card(grid: Grid) -> dict[str, Any]:
-    """What says whether two projects show the same ground."""
-    return {
-        "width": grid.width,
-        "height": grid.height,
-        "transform": list(grid.transform)[:6],
-        "crs": None if grid.crs is None else grid.crs.to_string(),
     }

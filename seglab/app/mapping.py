@@ -55,10 +55,10 @@ def map_scale(state: State) -> int:
     return common_scale(o.window for o in state.objects)
 
 
-def new_map_path(project: Project) -> Path:
-    """A file name in the project's folder that no map has yet."""
-    folder = project.folder / "maps"
-    folder.mkdir(exist_ok=True)
+def new_map_path(folder: Path) -> Path:
+    """A file name in the folder of a scene that no map has yet."""
+    folder = folder / "maps"
+    folder.mkdir(parents=True, exist_ok=True)
     number = 1
     while (path := folder / f"map_{number:03d}.tif").exists():
         number += 1

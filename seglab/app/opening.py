@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from seglab import jobs
+from seglab.app.open_project import LAST_SCENE, OpenProject
+from seglab.app.scene_cards import damaged_manifest, find_card, first_difference, scene_card, source_of
 from seglab.app.session import LabelSession
 from seglab.core.bands import check_band
 from seglab.core.raster import Scene
-from seglab.errors import BandError, ProjectDamagedError, ProjectError
+from seglab.errors import BandError, ProjectError
 from seglab.models.adapters.registry import new_adapter
 from seglab.models.registry import load_model
 from seglab.models.sam import AdaptedSam
 from seglab.store.project import Project
+from seglab.store.schema import MANIFEST_NAME, scene_cards
 
 DEFAULT_CLASSES = ("object",)
 MODEL_SETTINGS = ("bands", "model", "adapt_from", "adapter", "extra_bands")
@@ -23,7 +26,7 @@ MODEL_SETTINGS = ("bands", "model", "adapt_from", "adapter", "extra_bands")
 
 
 def open_session(
-    source: Any,
+    source: Any = None,
     classes: Sequence[str] | Mapping[str, str] | None = None,
     project: str | Path | None = None,
     model: str | None = None,
@@ -40,7 +43,9 @@ def open_session(
     """Open a scene for labelling; a project that is there already opens as it was left.
 
     Args:
-        source: a path, a URL, an xarray.DataArray or Dataset, a STAC item, or a NumPy image.
+        source: a path, a URL, an xarray.DataArray or Dataset, a STAC item, or a NumPy image. A list of those: several
+            scenes of one project, of which the one that was used last is opened. A project's folder, or None with
+            `project`: the scene of it that was used last.
         classes: names, or colours '#rrggbb' by name; those the project lacks are added.
         project: the project's folder; `NAME.seglab` in the working directory if None.
         model: "tiny", "vit_b", "vit_l" or "vit_h"; the project's, else "tiny", if None.
@@ -65,16 +70,17 @@ def open_session(
         ModelNotFoundError, CheckpointError, DownloadError, DeviceError: see load_model.
         AdapterError: no such family of adapters, or it does not go where `adapt_from` says.
     """
-    scene = Scene.open(source, bands=bands)
+    sources, folder = _asked_for(source, project)
     with ExitStack() as undo:
+        scene = Scene.open(sources[0], bands=bands)
         undo.callback(lambda: scene.close())
-        folder = Path(project) if project is not None else Path.cwd() / f"{scene.name}.seglab"
-        known = Project.open(folder).manifest if (folder / "project.json").exists() else {}
+        folder = Path.cwd() / f"{scene.name}.seglab" if folder is None else folder
+        known = Project.open(folder).manifest if (folder / MANIFEST_NAME).exists() else {}
         if bands is None and known.get("bands") not in (None, list(scene.bands)):
             scene.close()
-            scene = Scene.open(source, bands=known["bands"])
+            scene = Scene.open(sources[0], bands=known["bands"])
         settings = {
-            "scene": _scene_card(scene, source),
+            "scene": scene_card(scene, sources[0], folder),
             "bands": list(scene.bands),
             "model": model or known.get("model", "tiny"),
             "adapt_from": known.get("adapt_from", "late") if adapt_from is None else adapt_from,
@@ -83,12 +89,41 @@ def open_session(
         }
         # The model comes first: a name that does not exist must not become part of a project.
         weights = _load(settings, checkpoint, device)
-        opened = Project.open_or_create(folder, settings)
-        _check(opened, settings)
-        session = LabelSession(scene, opened, weights, author, adapter=settings["adapter"], isolate=isolate)
+        kept = Project.open_or_create(folder, settings)
+        name = _find(kept, settings, one_more=len(sources) > 1)
+        opened = OpenProject(kept, weights, author, settings["adapter"], isolate)
+        if len(sources) > 1:
+            names = [opened.add(each) for each in sources]
+            wanted = opened.last if opened.last in names else names[0]
+            if wanted != name:
+                scene.close()
+                scene, name = opened.scene(wanted), wanted
+        session = LabelSession(scene, opened, name)
+        opened.remember(name)
         _add_classes(session, classes)
         undo.pop_all()
     return session
+
+
+def _asked_for(source: Any, project: str | Path | None) -> tuple[list[Any], Path | None]:
+    """The sources of the scenes, at least one, and the folder of their project, if it is named."""
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    if project is None and len(sources) == 1 and isinstance(source, (str, Path)) and _is_project(Path(source)):
+        project, sources = source, []
+    folder = None if project is None else Path(project).expanduser()
+    if sources and sources[0] is not None:
+        return sources, folder
+    if folder is None:
+        raise ProjectError("there is nothing to open; pass a scene, a list of scenes, or the folder of a project")
+    manifest = Project.open(folder).manifest
+    cards = {card["name"]: card for card in scene_cards(manifest)}
+    last = manifest.get(LAST_SCENE)
+    card = cards[last] if last in cards else manifest["scene"]
+    return [source_of(card, folder)], folder
+
+
+def _is_project(path: Path) -> bool:
+    return (path.expanduser() / MANIFEST_NAME).exists()
 
 
 def _load(settings: dict[str, Any], checkpoint: str | Path | None, device: str | None) -> AdaptedSam:
@@ -122,38 +157,30 @@ def _checked(scene: Scene, extra_bands: Sequence[int]) -> list[int]:
     return bands
 
 
-def _scene_card(scene: Scene, source: Any) -> dict[str, Any]:
-    """What identifies a scene: its pixels' place, not the path it happens to have today; without a CRS its name, and
-    for an array its content."""
-    grid = scene.grid
-    return {
-        "name": scene.name,
-        "width": grid.width,
-        "height": grid.height,
-        "transform": list(grid.transform)[:6],
-        "crs": None if grid.crs is None else grid.crs.to_string(),
-        "path": str(scene.path),
-        "identity": scene.name if isinstance(source, (str, Path)) else scene.fingerprint,
-    }
+def _find(project: Project, settings: dict[str, Any], one_more: bool) -> str:
+    """Which scene of the project is opened; a change of bands or model is followed while no round depends on it.
 
+    Args:
+        project: that is there, or was just made.
+        settings: as it is opened.
+        one_more: whether a scene that it does not have will be added to it.
 
-def _check(project: Project, settings: dict[str, Any]) -> None:
-    """Refuse a project of another scene; follow a change of bands or model while no round depends on it."""
-    kept, now = project.manifest, settings["scene"]
-    keys = ["width", "height", "transform", "crs"] + (["identity"] if now["crs"] is None else [])
-    try:
-        differing = [key for key in keys if kept["scene"][key] != now[key]]
-        changed = [key for key in MODEL_SETTINGS if kept[key] != settings[key]]
-    except (KeyError, TypeError) as error:
-        raise ProjectDamagedError(
-            f"project.json in {str(project.folder)!r} lacks {error}; restore it from a backup. Nothing was changed."
-        ) from error
-    if differing:
-        key = differing[0]
+    Raises:
+        ProjectError: it does not have that scene, or its rounds are of another model.
+    """
+    kept, card = project.manifest, settings["scene"]
+    name = find_card(card, project)
+    if name is None and not one_more:
+        key = first_difference(card, kept["scene"])
         raise ProjectError(
             f"project {str(project.folder)!r} belongs to scene {kept['scene']['name']!r}, whose {key} is "
-            f"{kept['scene'][key]!r} and not {now[key]!r}; pass project= with another folder"
+            f"{kept['scene'][key]!r} and not {card[key]!r}; pass project= with another folder, or a list of scenes to "
+            "label several in one project"
         )
+    try:
+        changed = [key for key in MODEL_SETTINGS if kept[key] != settings[key]]
+    except KeyError as error:
+        raise damaged_manifest(project, error) from error
     if changed and project.rounds():
         key = changed[0]
         raise ProjectError(
@@ -162,6 +189,7 @@ def _check(project: Project, settings: dict[str, Any]) -> None:
         )
     if changed:
         project.update_manifest(**{key: settings[key] for key in changed})
+    return name or card["name"]
 
 
 def _add_classes(session: LabelSession, classes: Sequence[str] | Mapping[str, str] | None) -> None:

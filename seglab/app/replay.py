@@ -6,7 +6,7 @@ Events are copied and reduced, whatever their kind, so that a new kind needs not
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,18 +15,18 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 import shapely
-from affine import Affine
 
 from seglab.app.as_code import accepted_objects
 from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
-from seglab.app.making import grid_card
+from seglab.app.open_project import OpenProject
 from seglab.app.redraw import redraw_all
+from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import history, reduce
-from seglab.core.grid import Grid, parse_crs
+from seglab.core.grid import Grid
 from seglab.core.raster import Scene
-from seglab.errors import ProjectDamagedError, ProjectError
+from seglab.errors import ProjectError
 from seglab.jobs import Reporter
 from seglab.models.registry import load_model
 from seglab.store.project import Project
@@ -104,7 +104,7 @@ def replay(reporter: Reporter, source: Path, out: Path | None = None, drawing: D
     with _folder(out) as folder:
         new = Project.create(folder, {k: v for k, v in old.manifest.items() if k not in RESERVED})
         new.copy_history(old)
-        state, grid = reduce(new.events()), grid_of(new.manifest)
+        state, grid = reduce(new.events()), grid_of(new.manifest["scene"])
         new.write_labels(labels_table(state.objects, grid), state.classes)
         rounds = [card["round"] for card in new.rounds()]
         differences = compare_labels(old.read_labels(), new.read_labels(), TOLERANCE * _pixel(grid))
@@ -152,22 +152,6 @@ def _unset(column: pd.Series) -> bool:
     return bool((column.isna() | column.isin([False, ""])).all())
 
 
-def grid_of(manifest: Mapping[str, Any]) -> Grid:
-    """The grid of a project's scene, by its manifest.
-
-    Raises:
-        ProjectDamagedError: the manifest does not describe it.
-    """
-    try:
-        card = manifest["scene"]
-        crs = None if card["crs"] is None else parse_crs(card["crs"])
-        return Grid(card["width"], card["height"], Affine(*card["transform"]), crs)
-    except (KeyError, TypeError) as error:
-        raise ProjectDamagedError(
-            f"project.json does not say where its scene lies ({error!r}); restore it from a backup"
-        ) from error
-
-
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
@@ -192,7 +176,7 @@ def _scene(project: Project, drawing: Drawing) -> Scene:
     """The scene, if it is the one that the project belongs to."""
     manifest = project.manifest
     scene = Scene.open(drawing.scene or manifest["scene"]["path"], bands=manifest["bands"])
-    if grid_card(scene.grid) != grid_card(grid_of(manifest)):
+    if grid_card(scene.grid) != grid_card(grid_of(manifest["scene"])):
         scene.close()
         raise ProjectError(f"{scene.path!r} is not the scene of this project; pass --scene with the one that is")
     return scene
@@ -207,7 +191,8 @@ def _learner(scene: Scene, project: Project, drawing: Drawing) -> Learner:
         adapt_from=manifest["adapt_from"],
         extra_bands=len(manifest["extra_bands"]),
     )
-    return Learner(scene, project, base, Ledger(project, scene.grid, None), manifest["adapter"], isolate=False)
+    opened = OpenProject(project, base, None, manifest["adapter"], isolate=False)
+    return Learner(scene, opened, Ledger(opened.chronicle, None, None))
 
 
 def _pixel(grid: Grid) -> float:

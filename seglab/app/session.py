@@ -28,11 +28,13 @@ from seglab.app.looking import Looking
 from seglab.app.mapping import suggest_windows
 from seglab.app.measuring import Areas, Measuring
 from seglab.app.object_editing import ObjectEditing
+from seglab.app.open_project import OpenProject
 from seglab.app.prefetching import Prefetching
 from seglab.app.project_keeping import ProjectKeeping
 from seglab.app.proposals import Draft, Proposal
 from seglab.app.reviewing import Reviewing
 from seglab.app.round_keeping import RoundKeeping
+from seglab.app.scene_keeping import SceneKeeping
 from seglab.app.state import State
 from seglab.app.tidy import Tidy, tidied
 from seglab.app.undoing import Undoing
@@ -49,8 +51,6 @@ from seglab.errors import (
 )
 from seglab.export import export_labels
 from seglab.inference.sweep import Prediction
-from seglab.models.sam import AdaptedSam
-from seglab.store.project import Project
 
 Listener = Callable[["LabelSession", str], None]
 
@@ -64,6 +64,7 @@ class LabelSession(
     Measuring,
     RoundKeeping,
     ProjectKeeping,
+    SceneKeeping,
     Looking,
     Undoing,
     Prefetching,
@@ -74,13 +75,11 @@ class LabelSession(
 
     Args:
         scene: the open scene.
-        project: where everything is kept.
-        model: the model before any round.
-        author: who labels; the account's name if None.
-        adapter: family of adapters that rounds train: see seglab.models.adapters.registry.
-        isolate: train in a process of its own, so that a crash there costs the round and not the kernel.
+        opened: the project that it belongs to.
+        name: the scene's name there.
 
     Attributes:
+        scene_name: the scene's name in the project.
         follows: whether an object that its window cuts is looked at again from farther away.
         tidy: what is done to masks when they are accepted.
     """
@@ -88,24 +87,22 @@ class LabelSession(
     def __init__(
         self,
         scene: Scene,
-        project: Project,
-        model: AdaptedSam,
-        author: str | None = None,
-        *,
-        adapter: str = "atl_a",
-        isolate: bool = True,
+        opened: OpenProject,
+        name: str,
     ) -> None:
         self.scene = scene
-        self.project = project
-        self._ledger = Ledger(project, scene.grid, author)
-        self._view_file = ViewFile(project.folder)
+        self.scene_name = name
+        self.project = opened.project
+        self._opened = opened
+        self._ledger = Ledger(opened.chronicle, opened.chronicle.scenes[name], opened.author)
+        self._view_file = ViewFile(self.project.folder_of(self._ledger.scene))
         self._areas = Areas(scene.grid)
         self._scale = 1
         self._draft = Draft()
         self._refining: int | None = None
         self.follows = True
         self.tidy = Tidy()
-        self._learner = Learner(scene, project, model, self._ledger, adapter, isolate)
+        self._learner = Learner(scene, opened, self._ledger)
         self._ahead = self._prefetcher()
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
@@ -113,7 +110,7 @@ class LabelSession(
 
     def __repr__(self) -> str:
         return (
-            f"<LabelSession {self.scene.name!r}: {len(self.objects)} objects, {len(self.classes)} classes, "
+            f"<LabelSession {self.scene_name!r}: {len(self.objects)} objects, {len(self.classes)} classes, "
             f"round {self.round}, project {str(self.project.folder)!r}>"
         )
 
@@ -345,6 +342,7 @@ class LabelSession(
         self._ledger.tell("closed")
         self._ahead.worker.close()
         self._learner.close()
+        self._ledger.close()
         self._view_file.write()
         self.scene.close()
 

@@ -45,13 +45,16 @@ TITLES = {
 }
 """What can be undone, in words; the fields are the event's data."""
 
+SHARED = ("class", "rename_class", "recolour_class", "merge_classes", "round", "rollback")
+"""Kinds that all scenes of a project have in common; every other kind that is not undo or redo is about one scene."""
+
 _STANDING = ("review", "never_train", "area_of_interest", "round", "rollback")
 """Kinds of which each one that is not undone is part of the state."""
 
 
 @dataclass(frozen=True)
 class State:
-    """A project at one moment."""
+    """One scene of a project at one moment."""
 
     classes: Mapping[str, str]
     """Colour '#rrggbb' by name, in order."""
@@ -91,6 +94,16 @@ class State:
         return name if name in self.classes else self.renamed.get(name) or self.merged.get(name)
 
 
+def scene_of(event: Event) -> str | None:
+    """The scene that an event is about; None for the project's first one, and where it is about all of them."""
+    return event.data.get("scene")
+
+
+def concerns(event: Event, scene: str | None) -> bool:
+    """Whether an event is about a scene (None: the project's first one)."""
+    return event.kind in SHARED or scene_of(event) == scene
+
+
 def title(event: Event) -> str:
     """What an event did, in words."""
     data = dict(event.data)
@@ -105,15 +118,17 @@ class History:
     """A project's events gone through one by one, with what undo and redo leave of them.
 
     Following one more event costs little, however many came before: an undo goes back to labels that were kept.
+    Scenes have labels of their own and the same classes. They are named as in events: None is the first one.
     """
 
     def __init__(self) -> None:
         self.done: list[Event] = []
         self.undone: list[Event] = []
-        self._kept: deque[tuple[int, Labels]] = deque(maxlen=KEPT)
-        self._labels = Labels()
-        self._held_out: BaseGeometry | None = None
-        self._maps: list[Mapping[str, Any]] = []  # the two latest, each in a file of its own
+        self._kept: deque[tuple[int, dict[str | None, Labels]]] = deque(maxlen=KEPT)
+        self._labels: dict[str | None, Labels] = {None: Labels()}
+        """By scene; what stands here is never changed, only replaced."""
+        self._held_out: dict[str | None, BaseGeometry] = {}
+        self._maps: dict[str | None, list[Mapping[str, Any]]] = {}  # of each the two latest, in files of their own
 
     def follow(self, event: Event) -> None:
         """Take one more event into account.
@@ -121,25 +136,27 @@ class History:
         Raises:
             ProjectDamagedError: it does not hold what its kind needs.
         """
+        scene = scene_of(event)
         with _decoding(event):
             if event.kind in ("undo", "redo"):
                 self._turn(event)
             elif event.kind in TITLES:
                 self._apply(event)
-                self.undone.clear()
+                # What was undone in another scene can still come back there, if no class depends on it.
+                self.undone = [e for e in self.undone if event.kind not in SHARED and not concerns(e, scene)]
             elif event.kind == "prediction":
-                kept = [known for known in self._maps if known["path"] != event.data["path"]]
-                self._maps = [*kept, event.data][-2:]
-            elif event.kind == "held_out" and self._held_out is None:
+                kept = [known for known in self._maps.get(scene, ()) if known["path"] != event.data["path"]]
+                self._maps[scene] = [*kept, event.data][-2:]
+            elif event.kind == "held_out" and scene not in self._held_out:
                 # Chosen once, so the first choice counts, and no undo reaches it.
-                self._held_out = shapely.from_wkb(event.data["geometry"])
+                self._held_out[scene] = shapely.from_wkb(event.data["geometry"])
 
-    def state(self) -> State:
-        """What the events so far lead to."""
+    def state(self, scene: str | None = None) -> State:
+        """What the events so far lead to in a scene."""
         areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
         interest: BaseGeometry | None = None
         current = 0
-        for event in [e for e in self.done if e.kind in _STANDING]:  # few, of ten thousand
+        for event in [e for e in self.done if e.kind in _STANDING and concerns(e, scene)]:  # few, of ten thousand
             with _decoding(event):
                 if event.kind in areas:
                     areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
@@ -149,33 +166,40 @@ class History:
                 else:
                     current = int(event.data["number"])
         # Classes that a project starts with are not something a person did.
-        last = next((event for event in reversed(self.done) if not event.data.get("initial")), None)
+        last = next((e for e in reversed(self.done) if concerns(e, scene) and not e.data.get("initial")), None)
+        labels, maps = self._of(scene), self._maps.get(scene, ())
         return State(
-            dict(self._labels.classes),
-            tuple(self._labels.objects.values()),
-            tuple(self._labels.proposals.values()),
-            tuple(self._labels.dismissed.values()),
+            dict(labels.classes),
+            tuple(labels.objects.values()),
+            tuple(labels.proposals.values()),
+            tuple(labels.dismissed.values()),
             tuple(areas["review"]),
             tuple(areas["never_train"]),
             interest,
-            self._held_out,
+            self._held_out.get(scene),
             current,
-            self._maps[-1] if self._maps else None,
-            self._maps[-2] if len(self._maps) > 1 else None,
+            maps[-1] if maps else None,
+            maps[-2] if len(maps) > 1 else None,
             last,
-            self.undone[-1] if self.undone else None,
-            dict(self._labels.renamed),
-            dict(self._labels.merged),
-            self._labels.overlaps,
+            next((e for e in reversed(self.undone) if concerns(e, scene)), None),
+            dict(labels.renamed),
+            dict(labels.merged),
+            labels.overlaps,
         )
 
-    def object_at(self, col: float, row: float) -> LabelledObject | None:
-        """The accepted object at a scene pixel coordinate; on the edge of two, the later one."""
-        return _topmost(self._labels.objects, self._labels.nearby, shapely.Point(col, row))
+    def count(self, scene: str | None) -> int:
+        """How many accepted objects a scene has."""
+        return len(self._of(scene).objects)
 
-    def proposal_at(self, col: float, row: float) -> ProposedObject | None:
+    def object_at(self, col: float, row: float, scene: str | None = None) -> LabelledObject | None:
+        """The accepted object at a scene pixel coordinate; on the edge of two, the later one."""
+        labels = self._of(scene)
+        return _topmost(labels.objects, labels.nearby, shapely.Point(col, row))
+
+    def proposal_at(self, col: float, row: float, scene: str | None = None) -> ProposedObject | None:
         """The proposed object at a scene pixel coordinate; of several, the later one."""
-        return _topmost(self._labels.proposals, self._labels.proposed_nearby, shapely.Point(col, row))
+        labels = self._of(scene)
+        return _topmost(labels.proposals, labels.proposed_nearby, shapely.Point(col, row))
 
     def round_after(self, kind: str, event: int) -> int:
         """The round in use after an event is undone or redone."""
@@ -184,11 +208,30 @@ class History:
         rounds = [e for e in acts if e.kind in ("round", "rollback")]
         return int(max(rounds, key=lambda e: e.id).data["number"]) if rounds else 0
 
+    def _of(self, scene: str | None) -> Labels:
+        """The labels of a scene; of one that has none, the project's classes."""
+        if scene in self._labels:
+            return self._labels[scene]
+        first = self._labels[None]
+        return Labels(dict(first.classes), renamed=dict(first.renamed), merged=dict(first.merged))
+
     def _apply(self, event: Event) -> None:
-        before = self._labels.copy()
-        self._labels.apply(event)
+        before, scene = self._labels, scene_of(event)
+        changed = {name: self._of(name).copy() for name in (before if event.kind in SHARED else [scene])}
+        for labels in changed.values():
+            labels.apply(event)
+        self._labels = before | changed
+        if event.kind not in SHARED and len(changed[scene].classes) != len(before[None].classes):
+            self._share_classes(changed[scene].classes)
         self._kept.append((event.id, before))
         self.done.append(event)
+
+    def _share_classes(self, classes: Mapping[str, str]) -> None:
+        """Labels of one scene brought new classes: an import, or a class that another notebook had undone."""
+        for name, labels in self._labels.items():
+            if labels.classes != classes:
+                labels = self._labels[name] = labels.copy()
+                labels.classes = dict(classes)
 
     def _turn(self, event: Event) -> None:
         """Undo or redo."""
@@ -210,7 +253,7 @@ class History:
     def _again(self) -> None:
         """Go through everything from the start: what was undone or redone was not the last thing done."""
         self.done.sort(key=lambda e: e.id)
-        done, self.done, self._labels = self.done, [], Labels()
+        done, self.done, self._labels = self.done, [], {None: Labels()}
         self._kept.clear()
         for event in done:
             self._apply(event)
@@ -222,13 +265,17 @@ def history(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
     return found.done, found.undone
 
 
-def reduce(events: Iterable[Event]) -> State:
+def reduce(events: Iterable[Event], scene: str | None = None) -> State:
     """The state that a list of events leads to.
+
+    Args:
+        events: of a project.
+        scene: one of its scenes, as events name it; None for the first.
 
     Raises:
         ProjectDamagedError: an event does not hold what its kind needs.
     """
-    return _followed(events).state()
+    return _followed(events).state(scene)
 
 
 def _topmost(objects: Mapping[int, Any], nearby: Nearby, place: shapely.Point) -> Any:

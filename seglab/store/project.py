@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +19,21 @@ from seglab.store.events import EVENTS_NAME, Event, EventLog
 from seglab.store.geopackage_rows import stamp
 from seglab.store.lock import FolderLock
 from seglab.store.rounds import ROUNDS_NAME, RoundStore
-from seglab.store.schema import MANIFEST_NAME, RESERVED, SCHEMA_VERSION, encode_manifest, read_manifest
+from seglab.store.schema import (
+    MANIFEST_NAME,
+    RESERVED,
+    SCHEMA_VERSION,
+    encode_manifest,
+    read_manifest,
+    scene_cards,
+)
 
 LABELS_NAME = "labels.gpkg"
 LABELS_LAYER = "labels"
 CACHE_NAME = "cache"
+SCENES_NAME = "scenes"
+UNSAFE = r'[\x00-\x1f\\/:*?"<>|]+'
+"""What some system allows in no file name."""
 
 
 class Project:
@@ -39,7 +50,7 @@ class Project:
         self._lock = FolderLock(folder)
         self._log = EventLog(folder / EVENTS_NAME, self._lock)
         self._rounds = RoundStore(folder / ROUNDS_NAME)
-        self._labels_stamp: object = None  # of labels.gpkg as this object wrote it last
+        self._stamps: dict[str | None, object] = {}  # of each scene's labels.gpkg as this object wrote it last
 
     @classmethod
     def create(cls, folder: str | Path, manifest: Mapping[str, Any]) -> Project:
@@ -107,8 +118,40 @@ class Project:
 
     @property
     def labels_path(self) -> Path:
-        """The GeoPackage of the labels (may not exist yet)."""
-        return self._folder / LABELS_NAME
+        """The GeoPackage of the first scene's labels (may not exist yet)."""
+        return self._labels_of(None)
+
+    @property
+    def scene_names(self) -> list[str]:
+        """The scenes, the first one first."""
+        return [card["name"] for card in scene_cards(self._manifest)]
+
+    def folder_of(self, scene: str | None) -> Path:
+        """Where the labels, maps and view of a scene are (may not exist yet).
+
+        Args:
+            scene: its name; None for the first one, which has the project's folder.
+        """
+        return self._folder if scene is None else self._folder / SCENES_NAME / scene
+
+    def add_scene(self, card: Mapping[str, Any]) -> str:
+        """Add a scene to the manifest, after those that are there.
+
+        Args:
+            card: what is known of it; its `name` is changed where a file may not be called so, or another scene is.
+
+        Returns:
+            Its name in the project.
+
+        Raises:
+            ProjectError, ProjectDamagedError, WriteError: see `update_manifest`.
+        """
+        with self._lock.held():
+            known = read_manifest(self._folder / MANIFEST_NAME)
+            name = _free_name(str(card["name"]), [there["name"] for there in scene_cards(known)])
+            _make_folder(self.folder_of(name))
+            self.update_manifest(scenes=[*known.get("scenes", ()), {**card, "name": name}])
+            return name
 
     @property
     def cache_folder(self) -> Path:
@@ -119,6 +162,14 @@ class Project:
     def manifest(self) -> dict[str, Any]:
         """A copy of the manifest as last read or written by this object."""
         return copy.deepcopy(self._manifest)
+
+    def reload_manifest(self) -> None:
+        """Read the manifest again: another process may have changed it.
+
+        Raises:
+            ProjectDamagedError: the manifest on disk is damaged.
+        """
+        self._manifest = read_manifest(self._folder / MANIFEST_NAME)
 
     def update_manifest(self, **changes: Any) -> None:
         """Replace top-level entries of the manifest, atomically; others keep what is on disk now.
@@ -163,27 +214,31 @@ class Project:
                 self._rounds.copy(card["round"], source._rounds)
         self._log.extend(source.events())
 
-    def write_labels(self, labels: gpd.GeoDataFrame, styles: Mapping[str, str]) -> None:
-        """Replace labels.gpkg.
+    def write_labels(self, labels: gpd.GeoDataFrame, styles: Mapping[str, str], scene: str | None = None) -> None:
+        """Replace a scene's labels.gpkg.
 
         Args:
             labels: Polygons with a `class` column; CRS of the scene, or none: pixel coordinates (col, row).
             styles: '#rrggbb' per class, for QGIS.
+            scene: see `folder_of`.
 
         Raises:
             WriteError: It could not be written (open in another program); the events are not affected.
         """
+        path = self._labels_of(scene)
         with self._lock.held():
-            self._labels_stamp = None
-            geopackage.write(labels, self.labels_path, LABELS_LAYER, styles)
-            self._labels_stamp = stamp(self.labels_path)
+            self._stamps.pop(scene, None)
+            _make_folder(path.parent)
+            geopackage.write(labels, path, LABELS_LAYER, styles)
+            self._stamps[scene] = stamp(path)
 
-    def change_labels(self, changed: gpd.GeoDataFrame, gone: Sequence[object]) -> bool:
-        """Change some rows of labels.gpkg: as quick with many labels as with few.
+    def change_labels(self, changed: gpd.GeoDataFrame, gone: Sequence[object], scene: str | None = None) -> bool:
+        """Change some rows of a scene's labels.gpkg: as quick with many labels as with few.
 
         Args:
             changed: labels that are new or take the place of those with the same `id`; as for `write_labels`.
             gone: `id`s of labels to take out.
+            scene: see `folder_of`.
 
         Returns:
             False, with nothing changed, unless the file is as this object wrote it last: use `write_labels` then.
@@ -191,22 +246,23 @@ class Project:
         Raises:
             WriteError: see `write_labels`.
         """
+        path = self._labels_of(scene)
         with self._lock.held():
-            known, self._labels_stamp = self._labels_stamp, None
-            if known is None or known != stamp(self.labels_path):
+            known = self._stamps.pop(scene, None)
+            if known is None or known != stamp(path):
                 return False
-            if not geopackage.change(changed, gone, self.labels_path, LABELS_LAYER):
+            if not geopackage.change(changed, gone, path, LABELS_LAYER):
                 return False
-            self._labels_stamp = stamp(self.labels_path)
+            self._stamps[scene] = stamp(path)
             return True
 
-    def read_labels(self) -> gpd.GeoDataFrame:
-        """The labels as they stand in labels.gpkg, edits made elsewhere included; empty if not yet written.
+    def read_labels(self, scene: str | None = None) -> gpd.GeoDataFrame:
+        """The labels as they stand in a scene's labels.gpkg, edits made elsewhere included; empty if not yet written.
 
         Raises:
             ProjectDamagedError: The file cannot be read.
         """
-        return geopackage.read(self.labels_path, LABELS_LAYER)
+        return geopackage.read(self._labels_of(scene), LABELS_LAYER)
 
     def save_round(self, tensors: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> int:
         """Save a round of training under the next number (see `RoundStore.save`).
@@ -229,6 +285,9 @@ class Project:
         """The tensors and the card of a round (see `RoundStore.load`)."""
         return self._rounds.load(number)
 
+    def _labels_of(self, scene: str | None) -> Path:
+        return self.folder_of(scene) / LABELS_NAME
+
     def _remove_leftovers(self) -> None:
         # Busy: another process writes, and its temporary files are alive. Not writable: nothing to clean.
         with contextlib.suppress(ProjectBusyError, WriteError), FolderLock(self._folder, timeout_s=0).held():
@@ -249,6 +308,23 @@ def _is_free(folder: Path) -> bool:
         if not (hidden or empty_log or empty_rounds):
             return False
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make {str(folder)!r}: {error}; check permissions") from error
+
+
+def _free_name(wanted: str, taken: Sequence[str]) -> str:
+    """A name that a folder can have on every system and that no scene has, however it is written."""
+    base = re.sub(UNSAFE, "_", wanted).strip(" .") or "scene"
+    there = {name.casefold() for name in taken}
+    name, number = base, 2
+    while name.casefold() in there:
+        name, number = f"{base}_{number}", number + 1
+    return name
 
 
 def _refuse_reserved(changes: Mapping[str, Any]) -> None:

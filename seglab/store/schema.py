@@ -64,6 +64,11 @@ def read_manifest(
     return _migrate(manifest, path, migrations, version)
 
 
+def scene_cards(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is known of each scene of a project: that of `scene`, which it began with, then those of `scenes`."""
+    return [manifest["scene"], *manifest.get("scenes", ())]
+
+
 def encode_manifest(manifest: Mapping[str, Any]) -> bytes:
     """The bytes of project.json.
 

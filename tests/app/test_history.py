@@ -148,5 +148,5 @@ def test_a_new_object_is_compared_with_few_of_many() -> None:
         followed.follow(accept(i, float(col), float(row)))
     outline = followed.state().objects[0].geometry
     touching = {o.id for o in followed.state().objects if o.geometry.intersects(outline)}
-    looked_at = followed._labels.nearby.of(outline)
+    looked_at = followed._labels[None].nearby.of(outline)
     assert touching <= looked_at and len(looked_at) < 60

@@ -95,11 +95,11 @@ def test_looking_changes_neither_the_model_nor_its_caches(tmp_path):
         return scene.bands, scene.stretch, scene.fingerprint, encoder.embedding_key(window), encoder.prefix_key(window)
 
     before, events = seen_by_the_model(), session.project.events()
-    pixels, cached = scene.rgb(window)[0], len(session._learner._embeddings)
+    pixels, cached = scene.rgb(window)[0], len(session._learner.caches["embeddings"][0])
     pictures = [render(scene_raster(scene, look), 200) for look in session.looks.values()]
     assert all(np.abs(a.astype(int) - b).mean() > 5 for a, b in pairwise(pictures[1:]))
     assert seen_by_the_model() == before
-    assert encoder.is_encoded(window) and len(session._learner._embeddings) == cached
+    assert encoder.is_encoded(window) and len(session._learner.caches["embeddings"][0]) == cached
     np.testing.assert_array_equal(scene.rgb(window)[0], pixels)
     assert session.project.events() == events
     assert session.round == 0 and session.rounds == []
