@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,18 +45,36 @@ class Seen:
         return {objects[int(i)].id for i in touching} | {o.id for o in objects if o.id in self.ids}
 
 
-def seen_by(number: int, cards: Sequence[Mapping[str, Any]]) -> Seen:
-    """What a round and its ancestors have trained on, by their cards."""
+def seen_by(number: int, cards: Sequence[Mapping[str, Any]], scene: str, is_first: bool) -> Seen:
+    """What a round and its ancestors have trained on in a scene, by their cards.
+
+    Args:
+        number: of the round.
+        cards: of all rounds.
+        scene: its name.
+        is_first: whether it is the project's first scene, which cards from before there were several do not name.
+    """
     by_number = {card["round"]: card for card in cards}
     ids: set[int] = set()
     outlines: list[BaseGeometry] = []
     while number in by_number:
         card = by_number[number]
         ids.update(card.get("labels", ()))
-        if card.get("trained"):
-            outlines.append(shapely.from_wkb(card["trained"]))
+        for shown in shown_scenes(card):
+            is_it = shown["name"] == scene or (shown["name"] is None and is_first)
+            if is_it and shown.get("trained"):
+                outlines.append(shapely.from_wkb(shown["trained"]))
         number = card["parent"]
     return Seen(frozenset(ids), shapely.union_all(outlines))
+
+
+def shown_scenes(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a round's card says of the scenes that training was shown: name, grid, trained (outlines as WKB), ...
+
+    One from before a project could have several tells it of one, without a name that counts.
+    """
+    found: list[Mapping[str, Any]] = card.get("scenes", [{**card, "name": None}])
+    return found
 
 
 def split_objects(state: State, seen: Seen) -> Split:
@@ -64,11 +82,8 @@ def split_objects(state: State, seen: Seen) -> Split:
     unsure of is in neither part.
 
     Args:
-        state: the project.
+        state: a scene's.
         seen: by the round that is trained on.
-
-    Raises:
-        NoLabelsError: nothing is left to train on.
     """
     ground = kept_out(state)
     touched: set[int] = set()
@@ -77,11 +92,22 @@ def split_objects(state: State, seen: Seen) -> Split:
         touched = {int(i) for area in ground for i in tree.query(area, predicate="intersects")}
     sure = [i for i, o in enumerate(state.objects) if not o.unsure]
     training = tuple(state.objects[i] for i in sure if i not in touched)
-    if not training:
-        raise NoLabelsError(KEPT_OUT if state.objects else NOTHING)
     known = seen.of(state.objects)
     held_out = tuple(state.objects[i] for i in sure if i in touched and state.objects[i].id not in known)
     return Split(training, held_out, ground)
+
+
+def require_training(states: Collection[State]) -> None:
+    """Check that a round has something to learn from.
+
+    Args:
+        states: of all scenes.
+
+    Raises:
+        NoLabelsError: nothing is left to train on.
+    """
+    if not any(split_objects(state, Seen()).training for state in states):
+        raise NoLabelsError(KEPT_OUT if any(state.objects for state in states) else NOTHING)
 
 
 def kept_out(state: State) -> tuple[BaseGeometry, ...]:

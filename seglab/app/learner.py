@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
-from seglab.app.held_out import Seen, seen_by, split_objects
+from seglab.app.held_out import require_training, seen_by, shown_scenes
 from seglab.app.ledger import Ledger
 from seglab.app.making import card_of, plan_round
 from seglab.app.mapping import (
@@ -21,17 +24,18 @@ from seglab.app.mapping import (
     require_classes,
 )
 from seglab.app.open_project import OpenProject
+from seglab.app.round_scenes import RoundScene, with_held_out
 from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
-from seglab.app.scene_cards import grid_card
+from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import State
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
 from seglab.encoding.prefixes import prefix_budget, refresh
-from seglab.errors import JobRunningError
+from seglab.errors import JobRunningError, SegLabError
 from seglab.inference.sweep import Prediction, predict_scene
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
-from seglab.training.blocks import MINIMUM_LABELLED, choose_blocks
+from seglab.store.schema import scene_cards
 from seglab.training.job import RoundConfig, RoundOutcome
 from seglab.training.process import run_round
 from seglab.training.restore import restore_preview
@@ -49,12 +53,14 @@ class Learner:
 
     Args:
         scene: what is being labelled.
+        name: the scene's in the project.
         opened: the project, whose scenes all use the same round.
         ledger: where a job's outcome becomes part of the project.
     """
 
-    def __init__(self, scene: Scene, opened: OpenProject, ledger: Ledger) -> None:
+    def __init__(self, scene: Scene, name: str, opened: OpenProject, ledger: Ledger) -> None:
         self._scene = scene
+        self._name = name
         self._opened = opened
         self._project = opened.project
         self._base = opened.base
@@ -94,17 +100,19 @@ class Learner:
             if other is not self:
                 other.current = other._looking_here(model)
 
-    def retrain(self, state: State, steps: int | None) -> jobs.Job[Round]:
-        """Start a round: see LabelSession.retrain."""
+    def retrain(self, steps: int | None) -> jobs.Job[Round]:
+        """Start a round on what is accepted in all scenes: see LabelSession.retrain."""
         if any(other._training in other.running for other in self._opened.learners):
             raise JobRunningError("a round is being trained; wait for it or cancel it first")
         current = self.current
-        split_objects(state, Seen())  # says at once when there is nothing to train on
+        chronicle = self._opened.chronicle
+        states = {name: chronicle.history.state(scene) for name, scene in chronicle.scenes.items()}
+        require_training(states.values())  # says at once when there is nothing to train on
         batch = 1 if self._base.device.type == "cpu" else BATCH_ON_GPU
         config = RoundConfig(seed=current.number, batch=batch)
         if steps is not None:
             config = replace(config, steps=steps)
-        self._training = jobs.start(self._train, current, state, config, title="retrain", unit="step")
+        self._training = jobs.start(self._train, current, states, config, title="retrain", unit="step")
         return self._training
 
     def predict(self, state: State, path: Path | None) -> jobs.Job[Prediction]:
@@ -128,11 +136,16 @@ class Learner:
     def adopt(self, tensors: dict[str, np.ndarray], card: dict[str, Any], source: str) -> Round:
         """Make a round of another project one of this one, and use it: see LabelSession.import_round."""
         # What it has seen counts here only if it is of the same ground; how it was judged there says nothing here.
-        same = card.get("grid") == grid_card(self._scene.grid)
+        known = {card["name"]: grid_card(grid_of(card)) for card in scene_cards(self._project.manifest)}
         card = card | {
             "parent": 0,
             "labels": [],
-            "trained": card.get("trained") if same else None,
+            "scenes": [
+                {**shown, "name": name}
+                for shown in shown_scenes(card)
+                for name, grid in known.items()
+                if shown.get("grid") == grid
+            ],
             "validated": False,
             "validation": None,
             "verdict": f"imported from {source}",
@@ -158,9 +171,9 @@ class Learner:
 
     # -- how models are made
 
-    def _encoder(self, model: AdaptedSam) -> WindowEncoder:
-        shared = self._opened
-        return WindowEncoder(self._scene, model, shared.embeddings, shared.prefixes, self._extra_bands, shared.ahead)
+    def _encoder(self, model: AdaptedSam, scene: Scene | None = None) -> WindowEncoder:
+        scene, to = self._scene if scene is None else scene, self._opened
+        return WindowEncoder(scene, model, to.embeddings, to.prefixes, self._extra_bands, to.ahead)
 
     def _looking_here(self, model: CurrentModel) -> CurrentModel:
         """The same model, looking at this scene."""
@@ -172,20 +185,21 @@ class Learner:
 
     # -- training
 
-    def _train(self, reporter: jobs.Reporter, start: CurrentModel, state: State, config: RoundConfig) -> Round:
-        seen = seen_by(start.number, self._project.rounds())
-        state = self._with_held_out(state, seen)
-        making = plan_round(
-            reporter,
-            start,
-            self._base,
-            {} if start.number == 0 else self._project.load_round(start.number)[0],
-            state,
-            split_objects(state, seen),
-            adapter=self._opened.adapter,
-            config=config,
-            cache=(self._opened.prefix_folder, prefix_budget(self._project.folder)),
-        )
+    def _train(
+        self, reporter: jobs.Reporter, start: CurrentModel, states: Mapping[str, State], config: RoundConfig
+    ) -> Round:
+        parent = {} if start.number == 0 else self._project.load_round(start.number)[0]
+        with ExitStack() as files:
+            scenes, notes = self._labelled(start, states, files)
+            making = plan_round(
+                reporter,
+                self._base,
+                parent,
+                with_held_out(scenes, self._hold_out),
+                adapter=self._opened.adapter,
+                config=config,
+                cache=(self._opened.prefix_folder, prefix_budget(self._project.folder)),
+            )
         try:
             outcome = run_round(
                 reporter,
@@ -193,25 +207,43 @@ class Learner:
                 on_preview=lambda tensors: self._preview(start, tensors, making.job.classes),
                 isolate=self._opened.isolate,
             )
-            card = card_of(making, outcome, self._identity, start.number, self._scene.name, self._scene.grid)
-            if len(self._project.scene_names) > 1:
-                card["notes"].append("only this scene's labels were used, not those of the project's other scenes")
-            return self._keep(reporter, start, outcome, card)
+            card = card_of(making, outcome, self._identity, start.number)
+            return self._keep(reporter, start, outcome, card | {"notes": [*notes, *card["notes"]]})
         finally:
             self._end_preview(start)
 
-    def _with_held_out(self, state: State, seen: Seen) -> State:
-        """The state with ground to judge rounds on, chosen when there are enough objects, once and for all."""
-        if state.held_out is not None or len(state.objects) < MINIMUM_LABELLED:
-            return state
-        side = self._base.spec.image_size * map_scale(state)
-        outlines = {o.id: o.geometry for o in state.objects}
-        windows = {o.id: o.window for o in state.objects}
-        ground = choose_blocks(self._scene.grid.shape, side, outlines, windows, seen.of(state.objects))
-        if ground is None:
-            return state
-        self._ledger.record("held_out", {"geometry": shapely.to_wkb(ground, hex=True), "side": side}, "areas")
-        return replace(state, held_out=ground)
+    def _labelled(
+        self, start: CurrentModel, states: Mapping[str, State], files: ExitStack
+    ) -> tuple[list[RoundScene], list[str]]:
+        """The scenes with objects, and what to say of those that cannot be read."""
+        cards, first = self._project.rounds(), self._project.scene_names[0]
+        found, notes = [], []
+        for name, state in states.items():
+            if not state.objects:
+                continue
+            try:
+                current = start if name == self._name else self._elsewhere(start, name, files)
+            except SegLabError as error:
+                notes.append(f"scene {name!r} was left out, with its {len(state.objects)} objects: {error}")
+                continue
+            found.append(RoundScene(name, current, state, seen_by(start.number, cards, name, name == first)))
+        require_training([one.state for one in found])
+        return found, notes
+
+    def _elsewhere(self, model: CurrentModel, name: str, files: ExitStack) -> CurrentModel:
+        """The same model, looking at another scene, which is open as long as `files` is."""
+        scene = self._opened.scene(name)
+        files.callback(scene.close)
+        return replace(model, encoder=self._encoder(model.encoder.model, scene))
+
+    def _hold_out(self, one: RoundScene, ground: BaseGeometry, side: int) -> None:
+        data = {"geometry": shapely.to_wkb(ground, hex=True), "side": side}
+        if one.name == self._name:
+            self._ledger.record("held_out", data, "areas")
+            return
+        ledger = self._ledger.of(self._opened.chronicle.scenes[one.name])
+        ledger.record("held_out", data, "areas")
+        ledger.close()
 
     def _keep(self, reporter: jobs.Reporter, start: CurrentModel, outcome: RoundOutcome, card: dict[str, Any]) -> Round:
         """Save a round, and use it unless it is worse than the one before, or the person has chosen another model."""

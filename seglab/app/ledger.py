@@ -76,6 +76,10 @@ class Ledger:
         if what == "round" or self.state != before:
             self.tell("round" if what == "round" else "classes")
 
+    def of(self, scene: str | None) -> Ledger:
+        """A ledger of another scene; close it."""
+        return Ledger(self._chronicle, scene, self._author)
+
     def close(self) -> None:
         """Hear nothing more of other scenes."""
         with self.lock:

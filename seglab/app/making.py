@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from seglab.app.held_out import KEPT_OUT, Split, footprint, labels_of, outlines_of
+from seglab.app.held_out import KEPT_OUT, footprint, labels_of, outlines_of
 from seglab.app.labelled import LabelledObject
-from seglab.app.rounds import CurrentModel, outcome_card
+from seglab.app.round_scenes import RoundScene
+from seglab.app.rounds import outcome_card
 from seglab.app.scene_cards import grid_card
-from seglab.app.state import State
-from seglab.core.grid import Grid
 from seglab.errors import NoLabelsError
 from seglab.jobs import Reporter
 from seglab.models.sam import AdaptedSam
-from seglab.training.job import RoundConfig, RoundOutcome, TrainingJob
-from seglab.training.samples import build_chips, held_out_chips
+from seglab.training.job import RoundConfig, RoundOutcome, TrainingChip, TrainingJob
+from seglab.training.samples import JUDGES, build_chips, held_out_chips
 
 UNVALIDATED = "not validated: there are too few held-out objects yet"
 
 
 @dataclass(frozen=True)
-class Making:
-    """A round that is about to be trained."""
+class ShownScene:
+    """What of a scene goes into a round."""
 
-    job: TrainingJob
+    scene: RoundScene
+    chips: tuple[TrainingChip, ...]
     trained: tuple[LabelledObject, ...]
     """The objects that training is shown."""
     held_out: tuple[LabelledObject, ...]
@@ -37,20 +38,61 @@ class Making:
     """Objects that no window shows without showing held-out ground too."""
 
     @property
+    def card(self) -> dict[str, Any]:
+        """What the round's card says of the scene."""
+        grid = self.scene.current.encoder.scene.grid
+        return {
+            "name": self.scene.name,
+            "grid": grid_card(grid),
+            "pixel_size_m": grid.pixel_size_m,
+            "objects": len(self.trained),
+            "objects_held_out": len(self.held_out),
+            "trained": outlines_of(self.trained),
+            "footprint": footprint(self.trained) if self.trained else None,
+        }
+
+
+@dataclass(frozen=True)
+class Making:
+    """A round that is about to be trained."""
+
+    job: TrainingJob
+    scenes: tuple[ShownScene, ...]
+
+    @property
+    def trained(self) -> list[LabelledObject]:
+        """The objects that training is shown, of all scenes."""
+        return [o for shown in self.scenes for o in shown.trained]
+
+    @property
+    def held_out(self) -> list[LabelledObject]:
+        """Those it is judged by."""
+        return [o for shown in self.scenes for o in shown.held_out]
+
+    @property
+    def left_out(self) -> int:
+        """Objects that no window shows without showing held-out ground too."""
+        return sum(shown.left_out for shown in self.scenes)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the choice of objects."""
-        if not self.left_out:
-            return ()
-        return (f"{self.left_out} labelled objects lie too near to ground that is kept out to be trained on",)
+        notes = []
+        if len(self.scenes) > 1:
+            counts = (f"{len(s.trained)} of {s.scene.name}" for s in self.scenes if s.trained)
+            notes.append(f"objects of {len(self.scenes)} scenes: {', '.join(counts)}")
+            judging = [s.scene.name for s in self.scenes if s.held_out and not s.trained]
+            notes += [f"held out as a whole: {', '.join(judging)}"] if judging else []
+        if self.left_out:
+            notes.append(f"{self.left_out} labelled objects lie too near to ground that is kept out to be trained on")
+        return tuple(notes)
 
 
 def plan_round(
     reporter: Reporter,
-    start: CurrentModel,
     base: AdaptedSam,
     parent: dict[str, np.ndarray],
-    state: State,
-    split: Split,
+    scenes: Sequence[RoundScene],
     *,
     adapter: str,
     config: RoundConfig,
@@ -60,9 +102,9 @@ def plan_round(
 
     Args:
         reporter: told which window is being read; may cancel.
-        start, parent: the model that the round starts from, and its tensors ({} for the base).
         base: the model before any round.
-        state, split: what is labelled, and what of it may be trained on.
+        parent: tensors of the round that it starts from; {} for the base.
+        scenes: what is labelled, and what of it may be trained on; at least one object may.
         adapter: the family that is trained.
         config: the recipe.
         cache: folder and budget (bytes) of the prefix cache.
@@ -70,37 +112,74 @@ def plan_round(
     Raises:
         NoLabelsError: no window shows an object without showing held-out ground.
     """
-    prompts = start.class_prompts(replace(state, objects=split.training))
+    prompts = _class_prompts(scenes)
     # Classes that nobody has an object of stay out of the softmax.
-    classes = tuple(name for name in state.classes if name in prompts)
-    judges = tuple(o for o in split.held_out if o.class_name in classes)
-    scene, encoder = start.encoder.scene, start.encoder
-    labels = labels_of(split.training, classes, state, split)
-    chips = build_chips(reporter, labels, scene, encoder, config.steps * config.batch, config)
-    if not chips.chips and chips.left_out:
+    classes = tuple(name for name in scenes[0].state.classes if name in prompts)
+    total = sum(len(one.split.training) for one in scenes)
+    shown = []
+    for one in scenes:
+        count = config.steps * config.batch * len(one.split.training) / total
+        shown.append(_shown(reporter, one, classes, max(1, round(count)), config))
+    chips = tuple(chip for found in shown for chip in found.chips)
+    if not chips and any(found.left_out for found in shown):
         raise NoLabelsError(KEPT_OUT)
+    judges = sum(len(found.held_out) for found in shown)
     job = TrainingJob(
         origin=base.origin,
         weights=base.base_hash(),
         adapt_from=base.adapt_from,
         adapter=adapter,
-        extra_bands=len(encoder.extra_bands),
+        extra_bands=len(scenes[0].current.encoder.extra_bands),
         parent=parent,
         classes=classes,
         class_prompts=np.stack([prompts[name].detach().float().cpu().numpy() for name in classes]),
-        chips=chips.chips,
-        held_out=tuple(held_out_chips(reporter, labels_of(judges, classes, state, split), scene, encoder)),
+        chips=chips,
+        held_out=tuple(chip for found in shown for chip in _judging(reporter, found, classes, judges)),
         config=config,
         cache_folder=cache[0],
         cache_bytes=cache[1],
         device=str(base.device),
     )
-    return Making(job, tuple(split.training[i] for i in chips.trained), judges, chips.left_out)
+    return Making(job, tuple(shown))
 
 
-def card_of(
-    making: Making, outcome: RoundOutcome, identity: Mapping[str, Any], parent: int, scene: str, grid: Grid
-) -> dict[str, Any]:
+def _class_prompts(scenes: Sequence[RoundScene]) -> dict[str, torch.Tensor]:
+    """What each class's prompt starts from: as it was trained, else by the objects of the first scene that has some."""
+    prompts: dict[str, torch.Tensor] = {}
+    for one in scenes:
+        new = tuple(o for o in one.split.training if o.class_name not in prompts)
+        prompts = one.current.class_prompts(replace(one.state, objects=new)) | prompts
+    return prompts
+
+
+def _shown(reporter: Reporter, one: RoundScene, classes: Sequence[str], count: int, config: RoundConfig) -> ShownScene:
+    """The chips of a scene to train on, at most `count`."""
+    split, encoder = one.split, one.current.encoder
+    judges = tuple(o for o in split.held_out if o.class_name in classes)
+    if not split.training:
+        return ShownScene(one, (), (), judges, 0)
+    labels = labels_of(split.training, classes, one.state, split)
+    found = build_chips(reporter, labels, encoder.scene, encoder, count, config)
+    trained = tuple(split.training[i] for i in found.trained)
+    return ShownScene(one, _of_ground(one, found.chips), trained, judges, found.left_out)
+
+
+def _judging(reporter: Reporter, shown: ShownScene, classes: Sequence[str], total: int) -> tuple[TrainingChip, ...]:
+    """The chips of a scene that the round is judged by: its share of the objects that are, of all held-out objects."""
+    one, encoder = shown.scene, shown.scene.current.encoder
+    if not shown.held_out:
+        return ()
+    labels = labels_of(shown.held_out, classes, one.state, one.split)
+    most = max(1, round(JUDGES * len(shown.held_out) / total))
+    return _of_ground(one, held_out_chips(reporter, labels, encoder.scene, encoder, most))
+
+
+def _of_ground(one: RoundScene, chips: Sequence[TrainingChip]) -> tuple[TrainingChip, ...]:
+    """Chips whose groups name the scene too: the same pixels of two scenes are different ground."""
+    return tuple(replace(chip, group=f"{one.name}:{chip.group}") for chip in chips)
+
+
+def card_of(making: Making, outcome: RoundOutcome, identity: Mapping[str, Any], parent: int) -> dict[str, Any]:
     """All that is known of a round, for its card."""
     validation = outcome.validation
     return {
@@ -110,14 +189,10 @@ def card_of(
         "verdict": UNVALIDATED if validation is None else validation.message,
         "parent": parent,
         "labels": [o.id for o in making.trained],
-        "trained": outlines_of(making.trained),
         "objects": len(making.trained),
         "objects_held_out": len(making.held_out),
         "objects_left_out": making.left_out,
         "chips": len(making.job.chips),
-        "scene": scene,
-        "grid": grid_card(grid),
-        "footprint": footprint(making.trained),
-        "pixel_size_m": grid.pixel_size_m,
+        "scenes": [shown.card for shown in making.scenes],
         "device": making.job.device,
     }

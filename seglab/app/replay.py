@@ -192,7 +192,7 @@ def _learner(scene: Scene, project: Project, drawing: Drawing) -> Learner:
         extra_bands=len(manifest["extra_bands"]),
     )
     opened = OpenProject(project, base, None, manifest["adapter"], isolate=False)
-    return Learner(scene, opened, Ledger(opened.chronicle, None, None))
+    return Learner(scene, project.scene_names[0], opened, Ledger(opened.chronicle, None, None))
 
 
 def _pixel(grid: Grid) -> float:

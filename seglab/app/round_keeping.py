@@ -40,7 +40,8 @@ class RoundKeeping:
         return self._learner.current.preview
 
     def retrain(self, steps: int | None = None) -> jobs.Job[Round]:
-        """Train the adapter, the mask decoder and the class prompts on what is accepted, in the background.
+        """Train the adapter, the mask decoder and the class prompts on what is accepted in all scenes, in the
+        background.
 
         Labels may be added meanwhile; they count from the next round on. A quick preview is in use after some seconds,
         the round as soon as it is finished and saved; a round that does worse on held-out ground than the one before
@@ -54,7 +55,7 @@ class RoundKeeping:
             JobRunningError: a round is being trained.
         """
         with self._ledger.acting():
-            return self._learner.retrain(self.state, steps)
+            return self._learner.retrain(steps)
 
     def rollback(self, number: int) -> None:
         """Go back to an earlier round (0: the model before any); undo brings the later one back.

@@ -102,7 +102,7 @@ class LabelSession(
         self._refining: int | None = None
         self.follows = True
         self.tidy = Tidy()
-        self._learner = Learner(scene, opened, self._ledger)
+        self._learner = Learner(scene, name, opened, self._ledger)
         self._ahead = self._prefetcher()
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""

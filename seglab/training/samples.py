@@ -102,16 +102,19 @@ def _seen_in(labels: Labels, windows: Collection[Window]) -> tuple[int, ...]:
     return tuple(np.unique(found).astype(int).tolist())
 
 
-def held_out_chips(reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder) -> list[TrainingChip]:
+def held_out_chips(
+    reporter: Reporter, labels: Labels, scene: Scene, encoder: WindowEncoder, most: int = JUDGES
+) -> list[TrainingChip]:
     """The chips that a round is judged by: the windows of held-out objects, as they are.
 
     Only held-out ground carries class labels in them, and every object is prompted for in one window, its own. At most
-    JUDGES objects are: the same ones every time, from as many places as there are.
+    `most` objects are: the same ones every time, from as many places as there are.
 
     Args:
         reporter: told which window is being read; may cancel.
         labels: the held-out objects; `excluded` is the held-out ground.
         scene, encoder: see `build_chips`.
+        most: objects.
 
     Returns:
         One chip per window, sorted; of one group where they show the same ground.
@@ -121,7 +124,7 @@ def held_out_chips(reporter: Reporter, labels: Labels, scene: Scene, encoder: Wi
     """
     ground = shapely.union_all([*labels.excluded, *(obj.geometry for obj in labels.objects)])
     by_window: dict[Window, list[int]] = {}
-    for n in _judges(labels.objects):
+    for n in _judges(labels.objects, most):
         by_window.setdefault(labels.objects[n].window, []).append(n)
     chips: list[TrainingChip] = []
     for window, own in sorted(by_window.items()):
@@ -132,8 +135,8 @@ def held_out_chips(reporter: Reporter, labels: Labels, scene: Scene, encoder: Wi
     return chips
 
 
-def _judges(objects: Sequence[TrainingObject]) -> list[int]:
-    """Indices of JUDGES objects, sorted: one of every place in turn, places and objects in an order of chance."""
+def _judges(objects: Sequence[TrainingObject], most: int) -> list[int]:
+    """Indices of `most` objects, sorted: one of every place in turn, places and objects in an order of chance."""
     turns: Counter[str] = Counter()
     order: list[tuple[int, int]] = []
     for n in np.random.default_rng(0).permutation(len(objects)).tolist():
@@ -141,7 +144,7 @@ def _judges(objects: Sequence[TrainingObject]) -> list[int]:
         order.append((turns[place], n))
         turns[place] += 1
     order.sort(key=lambda found: found[0])
-    return sorted(n for _, n in order[:JUDGES])
+    return sorted(n for _, n in order[:most])
 
 
 def _ground(labels: Labels, scene: Scene, encoder: WindowEncoder, window: Window, objects: Sequence[int]) -> _Ground:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import shapely
 
-from seglab.app.held_out import Seen, outlines_of, seen_by, split_objects
+from seglab.app.held_out import Seen, outlines_of, require_training, seen_by, split_objects
 from seglab.app.labelled import LabelledObject
 from seglab.app.state import State, reduce
 from seglab.core.prompts import Prompts
@@ -45,9 +45,9 @@ def test_an_object_that_an_ancestor_trained_on_judges_nothing() -> None:
         {"round": 2, "parent": 1, "labels": [1]},
         {"round": 3, "parent": 0, "labels": [7]},
     ]
-    assert seen_by(2, cards).ids == {1, 2}
-    assert seen_by(3, cards).ids == {7}
-    assert seen_by(0, cards).ids == frozenset()
+    assert seen_by(2, cards, "a", True).ids == {1, 2}
+    assert seen_by(3, cards, "a", True).ids == {7}
+    assert seen_by(0, cards, "a", True).ids == frozenset()
     state = state_of((0, 0), (100, 0), (120, 0), held_out=shapely.box(100, 0, 150, 50))
     split = split_objects(state, Seen(frozenset({2})))
     assert ([o.id for o in split.training], [o.id for o in split.held_out]) == ([1], [3])
@@ -55,14 +55,21 @@ def test_an_object_that_an_ancestor_trained_on_judges_nothing() -> None:
 
 def test_a_corrected_object_is_known_by_its_ground() -> None:
     before = state_of((0, 0), (100, 0), (130, 0))
-    card = {"round": 1, "parent": 0, "labels": [1, 2], "trained": outlines_of(before.objects[:2])}
+    shown = {"name": "a", "trained": outlines_of(before.objects[:2])}
+    card = {"round": 1, "parent": 0, "labels": [1, 2], "scenes": [shown]}
     after = state_of((0, 0), (300, 0), (130, 0), (102, 3), held_out=shapely.box(90, 0, 150, 50))  # 4 corrects 2
-    split = split_objects(after, seen_by(1, [card]))
+    split = split_objects(after, seen_by(1, [card], "a", True))
     assert ([o.id for o in split.training], [o.id for o in split.held_out]) == ([1, 2], [3])
+    elsewhere = seen_by(1, [card], "b", False)  # the same pixels of another scene
+    assert elsewhere.ground.is_empty and not elsewhere.of(after.objects[3:])
+    before_scenes = {"round": 1, "parent": 0, "labels": [], "scene": "a", "trained": shown["trained"]}
+    assert seen_by(1, [before_scenes], "renamed", True).of(after.objects) == {1, 4}
+    assert not seen_by(1, [before_scenes], "b", False).of(after.objects)
 
 
 def test_nothing_left_to_train_on_says_why() -> None:
     with pytest.raises(NoLabelsError, match="accept its mask"):
-        split_objects(state_of(), Seen())
+        require_training([state_of(), state_of()])
     with pytest.raises(NoLabelsError, match="kept out of training"):
-        split_objects(state_of((0, 0), held_out=shapely.box(0, 0, 50, 50)), Seen())
+        require_training([state_of((0, 0), held_out=shapely.box(0, 0, 50, 50)), state_of()])
+    require_training([state_of(), state_of((0, 0))])

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from seglab import errors
-from seglab.app import learner
+from seglab.app import learner, round_scenes
 from seglab.training.process import run_round
 from seglab.training.validation import Validation
 from tests.conftest import LAKES
@@ -73,7 +73,7 @@ def test_all_objects_kept_out_says_so(open_lakes) -> None:
 def test_held_out_ground_is_chosen_once_and_kept(open_lakes, monkeypatch: pytest.MonkeyPatch) -> None:
     session = open_lakes()
     label(session, LAKES[:3])
-    monkeypatch.setattr(learner, "MINIMUM_LABELLED", 3)
+    monkeypatch.setattr(round_scenes, "MINIMUM_LABELLED", 3)
     asked = []
 
     def choose(shape: tuple[int, int], side: int, outlines: dict, windows: dict, seen: set) -> shapely.Polygon:
@@ -82,7 +82,7 @@ def test_held_out_ground_is_chosen_once_and_kept(open_lakes, monkeypatch: pytest
         col, row, _ = LAKES[1]
         return shapely.box(col - 10, row - 10, col + 10, row + 10)
 
-    monkeypatch.setattr(learner, "choose_blocks", choose)
+    monkeypatch.setattr(round_scenes, "choose_blocks", choose)
     first = session.retrain(steps=1).result().card
     assert asked == [((384, 512), 224, 3, set())]
     assert first["objects_held_out"] == 1 and session.objects[1].id not in first["labels"]
@@ -226,7 +226,7 @@ def test_rounds_from_before_adapters_had_families_are_used(open_lakes) -> None:
     folder = Path(session.project.folder)
     manifest, card = folder / "project.json", folder / "rounds" / "001" / "card.json"
     old = json.loads(card.read_text())
-    for key in ("weights", "extra_bands", "trained", "grid", "verdict"):
+    for key in ("weights", "extra_bands", "scenes", "verdict"):
         del old[key]
     card.write_text(json.dumps(old | {"adapter": "atl-a", "prefix": "a hash of then"}))
     settings = json.loads(manifest.read_text())
