@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from seglab.core.raster import Scene
 from seglab.errors import MissingPackageError, ProjectError, WriteError
 from seglab.store import atomic
 from seglab.store.project import Project
+from seglab.store.schema import MANIFEST_NAME
 
 COMMENT = "# Run this cell: click it, then Shift+Enter."
 KERNEL = {
@@ -38,11 +39,11 @@ class Launch:
     """The project's folder, made by the first run of the cell where it is new."""
 
 
-def prepare(scene: str, options: Mapping[str, Any], project: Path | None = None) -> Launch:
-    """Check the scene and the project, and write the notebook that labels it.
+def prepare(scenes: Sequence[str], options: Mapping[str, Any], project: Path | None = None) -> Launch:
+    """Check the scenes and the project, and write the notebook that labels them.
 
     Args:
-        scene: path or URL.
+        scenes: paths or URLs; or a project's folder, alone.
         options: of `seglab.open`, beside the project; those that are None are left out.
         project: its folder; `NAME.seglab` in the working directory if None.
 
@@ -51,19 +52,32 @@ def prepare(scene: str, options: Mapping[str, Any], project: Path | None = None)
         ProjectError: the folder of the project is missing, or something else stands in its place.
         WriteError: the project's folder cannot be written.
     """
-    opened = Scene.open(scene)
-    opened.close()
-    path = opened.path if is_remote(opened.path) else str(Path(opened.path).absolute())
-    folder = (Path.cwd() / f"{opened.name}.seglab" if project is None else project.expanduser()).absolute()
+    paths, names = [], []
+    if project is None and len(scenes) == 1 and (Path(scenes[0]).expanduser() / MANIFEST_NAME).exists():
+        project = Path(scenes[0])
+    else:
+        for scene in scenes:
+            opened = Scene.open(scene)
+            opened.close()
+            names.append(opened.name)
+            paths.append(opened.path if is_remote(opened.path) else str(Path(opened.path).absolute()))
+    folder = (Path.cwd() / f"{names[0]}.seglab" if project is None else project.expanduser()).absolute()
     _check_project(folder)
-    code = cell_code(path, {**options, "project": str(folder)})
+    code = cell_code(paths, {**options, "project": str(folder)})
     return Launch(_place(folder, code), folder)
 
 
-def cell_code(scene: str, options: Mapping[str, Any]) -> str:
-    """The cell: `seglab.label` with its arguments as Python literals, whatever they hold."""
+def cell_code(scenes: Sequence[str], options: Mapping[str, Any]) -> str:
+    """The cell: `seglab.label` with its arguments as Python literals, whatever they hold.
+
+    Args:
+        scenes: paths or URLs; none for those of the project.
+        options: of `seglab.open`.
+    """
+    source = scenes[0] if len(scenes) == 1 else list(scenes)
+    first = f"    {source!r},\n" if scenes else ""
     given = "".join(f"    {name}={value!r},\n" for name, value in options.items() if value is not None)
-    return f"{COMMENT}\nimport seglab\n\nseglab.label(\n    {scene!r},\n{given})"
+    return f"{COMMENT}\nimport seglab\n\nseglab.label(\n{first}{given})"
 
 
 def notebook_bytes(code: str) -> bytes:
@@ -123,7 +137,7 @@ def require_voila() -> None:
 
 def _check_project(folder: Path) -> None:
     """Refuse now what would otherwise fail in the notebook."""
-    if (folder / "project.json").exists():
+    if (folder / MANIFEST_NAME).exists():
         Project.open(folder)
         target = folder
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

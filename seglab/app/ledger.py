@@ -73,8 +73,10 @@ class Ledger:
         """Take into account what was done in another scene; listeners are told if it changes anything in this one."""
         before = self.state
         self.state = self._up_to_date()
-        if what == "round" or self.state != before:
-            self.tell("round" if what == "round" else "classes")
+        if what in ("round", "scenes"):
+            self.tell(what)
+        elif self.state != before:
+            self.tell("classes")
 
     def of(self, scene: str | None) -> Ledger:
         """A ledger of another scene; close it."""

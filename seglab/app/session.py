@@ -188,7 +188,7 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "round", "prediction", "scale", "encoded" or "closed". Some changes come from a job's thread.
+        "round", "prediction", "scale", "encoded", "scenes" or "closed". Some changes come from a job's thread.
 
         Returns:
             A function that ends the subscription.

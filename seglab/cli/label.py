@@ -15,9 +15,10 @@ from seglab.cli.work import count
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser's subparsers."""
-    summary = "label a scene: opens JupyterLab on a notebook with the labeller"
+    summary = "label scenes: opens JupyterLab on a notebook with the labeller"
     parser = commands.add_parser("label", help=summary, description=summary)
-    parser.add_argument("scene", metavar="SCENE", help="path or URL of a raster")
+    scenes = "path or URL of a raster, several of one project; or a project's folder"
+    parser.add_argument("scenes", metavar="SCENE", nargs="+", help=scenes)
     parser.add_argument("--classes", type=_names, metavar="A,B", help="class names, with commas between them")
     parser.add_argument("--project", type=Path, metavar="P", help="the project's folder; NAME.seglab here if left out")
     parser.add_argument("--model", metavar="NAME", help="tiny, vit_b, vit_l or vit_h; the project's, else tiny")
@@ -32,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.voila:
         require_voila()
-    launch = prepare(options.scene, {"classes": options.classes, "model": options.model}, options.project)
+    launch = prepare(options.scenes, {"classes": options.classes, "model": options.model}, options.project)
     build = voila_command if options.voila else lab_command
     command = build(launch.notebook, options.port, not options.no_browser)
     sys.stdout.write(f"notebook: {launch.notebook}\nproject:  {launch.project}\n")

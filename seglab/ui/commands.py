@@ -37,6 +37,8 @@ def commands(app: Labeler) -> dict[str, Action]:
         "refine": _answer(app, app.review.refine, app.object_editing.refine),
         "split": app.object_editing.split,
         "merge": app.object_editing.merge,
+        "scene:next": partial(app.scenes.step, 1),
+        "scene:previous": partial(app.scenes.step, -1),
         "home": app.view.fly_home,
         "place": app.project.ask_for_place,
         "code": app.project.copy_code,

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-NAMED = {"Escape": "Esc", "Delete": "Del", "Backspace": "⌫", "Enter": "Enter", "-": "−"}
+NAMED = {
+    "PageDown": "PgDn",
+    "PageUp": "PgUp",
+    "Escape": "Esc",
+    "Delete": "Del",
+    "Backspace": "⌫",
+    "Enter": "Enter",
+    "-": "−",
+}
 """What the keyboard says where it is not the name that the page gives to a key."""
 
 CLASS_KEYS = 9
@@ -61,6 +69,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
     Command("review", ("q",), "Review proposals, or end it", "Classes and objects"),
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
+    Command("scene:next", ("PageDown",), "Next scene of the project", "The map and the model"),
+    Command("scene:previous", ("PageUp",), "Previous scene", "The map and the model"),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),
     Command("place", ("/",), "Go to a place", "The map and the model"),
     Command("labels", ("Shift+l",), "Show or hide the labels", "The map and the model"),

@@ -27,12 +27,13 @@ from seglab.ui.look_editor import LookEditor
 from seglab.ui.map_panes import Panes
 from seglab.ui.map_view import MapView
 from seglab.ui.objects_panel import ObjectsPanel
-from seglab.ui.page import STATIC, Keyboard, Page, Strokes
+from seglab.ui.page import STATIC, Keyboard, Page, Strokes, close_trees
 from seglab.ui.panels import ExportPanel, MapPanel, ModelPanel, SideTabs, SuggestPanel
 from seglab.ui.project_work import TITLE as PROJECT
 from seglab.ui.project_work import ProjectWork
 from seglab.ui.review_panel import ReviewPanel
 from seglab.ui.reviewing import Review
+from seglab.ui.scenes import Scenes
 from seglab.ui.selecting import Selecting
 from seglab.ui.toolbar import Toolbar, set_shown
 
@@ -45,31 +46,56 @@ class Labeler(widgets.VBox):
     """A map to click on, and everything a session can do with the clicks.
 
     Args:
-        session: made by `seglab.open`; what is done in code shows here and the other way round.
+        session: made by `seglab.open`; what is done in code shows here and the other way round. A person may go to
+            another scene of its project, and with it to another session.
     """
 
     def __init__(self, session: LabelSession) -> None:
-        self.session = session
-        self.frame = MapFrame.of(session.grid)
         self.messages = MessageBar()
         self.jobs = JobBar(self.messages)
+        self.work = LongWork(self)
+        self.styling = widgets.HTML(f"<style>{(STATIC / 'labeler.css').read_text(encoding='utf-8')}</style>")
+        set_shown(self.styling, False)
+        self.keyboard = Keyboard(self.command)
+        self._make(session)
+        super().__init__(self._arrange())  # with all that is in it: the page then shows it as a whole
+        self.add_class("seglab-labeler")
+        self._start()
+
+    def show_scene(self, session: LabelSession) -> None:
+        """Label another scene; the session before is closed as soon as its jobs have ended.
+
+        Args:
+            session: on another scene of the same project: see `LabelSession.open_scene`.
+        """
+        before, hand, former = self.session, self.scenes.in_hand(), self.children
+        self._unsubscribe()
+        self._serve_no_more()
+        self._make(session)
+        self.children = self._arrange()
+        self._start()
+        self.scenes.take_along(hand)
+        close_trees(former, {*self.children, self.messages, self.jobs})
+        self.work.leave(before)
+        self.keyboard.focus_map()
+
+    def _make(self, session: LabelSession) -> None:
+        """Make all that shows a scene."""
+        self.session = session
+        self.frame = MapFrame.of(session.grid)
         self.labelling = Labelling(self)
         self.class_editing = ClassEditing(self)
         self.object_editing = ObjectEditing(self)
-        self.work = LongWork(self)
         self.review = Review(self)
         self.selecting = Selecting(self)
         self.hover = HoverPreview(self)
         self.imagery = Imagery(self)
         self.layering = Layering(self)
         self.connection = Connection(self)
+        self.scenes = Scenes(self)
         self._make_map()
         self._make_panels()
         self._commands = commands(self)
-        super().__init__(self._arrange())
-        self.add_class("seglab-labeler")
-        self._unsubscribe = session.subscribe(self._changed)
-        self._start()
 
     def _make_map(self) -> None:
         do = self.labelling
@@ -77,7 +103,6 @@ class Labeler(widgets.VBox):
         self.view.on_hover = self.hover.move
         self.panes = Panes(self.view.map.model_id)
         self.page = Page()
-        self.keyboard = Keyboard(self.command)
         self.strokes = Strokes(self.view.map.model_id, do.stroke)
         self.help = HelpPanel()
         self.toolbar = Toolbar(
@@ -101,7 +126,8 @@ class Labeler(widgets.VBox):
         self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback)
         self.maps = MapPanel(on_predict=work.predict)
         self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
-        self.export = ExportPanel(on_export=work.export)
+        name = self.session.scene_name
+        self.export = ExportPanel("labels" if len(self.session.scenes) == 1 else f"labels_{name}", work.export)
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
         self.objects = ObjectsPanel(self.object_editing, scene.grid.pixel_size_m, self.review_panel, scene)
@@ -114,20 +140,20 @@ class Labeler(widgets.VBox):
         self.tabs = SideTabs(columns, self.project.refresh)
 
     def _arrange(self) -> list[widgets.Widget]:
-        style = widgets.HTML(f"<style>{(STATIC / 'labeler.css').read_text(encoding='utf-8')}</style>")
-        set_shown(style, False)
         mapbox = widgets.Box([self.view.map])
         mapbox.add_class("seglab-mapbox")
-        side = widgets.VBox([self.classes, self.tabs])
+        side = widgets.VBox([self.scenes.chooser, self.classes, self.tabs])
         side.add_class("seglab-side")
         body = widgets.HBox([mapbox, side, self.help, self.connection.panel, self.project.code])
         body.add_class("seglab-body")
         status = widgets.HBox([self.messages, self.figures, self.connection.button])
         status.add_class("seglab-status")
-        unseen = [self.page, self.keyboard, self.strokes, self.panes, self.connection.holder]
-        return [style, *unseen, self.toolbar, body, self.jobs, status]
+        # The page keeps what comes first, whatever scene is shown: the keys go on working.
+        unseen = [self.styling, self.keyboard, self.page, self.strokes, self.panes, self.connection.holder]
+        return [*unseen, self.toolbar, body, self.jobs, status]
 
     def _start(self) -> None:
+        self._unsubscribe = self.session.subscribe(self._changed)
         if self.session.problem is None:
             self.messages.show(WELCOME)
         else:
@@ -140,6 +166,7 @@ class Labeler(widgets.VBox):
         with self.messages:
             self.project.restore_view()
             self.project.refresh()
+            self.scenes.refresh()
 
     def command(self, name: str) -> None:
         """Do what a key does.
@@ -185,6 +212,7 @@ class Labeler(widgets.VBox):
                 self.refresh_prediction_state()
                 self.layering.refresh_classes()
                 self.project.refresh()
+                self.scenes.refresh()
             elif what == "proposals":
                 self.refresh_objects()
                 self._refresh_buttons()
@@ -198,6 +226,8 @@ class Labeler(widgets.VBox):
                 self.layering.refresh_encoded()
             elif what in ("encoded", "scale"):
                 self.layering.refresh_encoded()
+            elif what == "scenes":
+                self.scenes.refresh()
             elif what == "prediction":
                 self.refresh_prediction_state()
                 self.layering.refresh_maps()
@@ -257,8 +287,8 @@ class Labeler(widgets.VBox):
         self.maps.show(None if prediction is None else prediction.round, self.session.round, can_predict)
 
 
-def label(source: Any, **options: Any) -> Labeler:
-    """Open a scene and label it: `Labeler(seglab.open(source, ...))`.
+def label(source: Any = None, **options: Any) -> Labeler:
+    """Open a scene, or several, and label them: `Labeler(seglab.open(source, ...))`.
 
     Args:
         source: see `seglab.open`.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
-from seglab.app.session import Suggestion
+from seglab.app.session import LabelSession, Suggestion
 from seglab.ui.keys import keys_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,28 @@ class LongWork:
         self._app = app
         self.running: set[str] = set()
         """Kinds of jobs that run: "retrain", "predict", "suggest", "propose"."""
+        self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
+        self._left: list[LabelSession] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Suggest nothing any more."""
         self.suggestions: list[Suggestion] = []
         self._current: int | None = None
+
+    def leave(self, session: LabelSession) -> None:
+        """Close a session that is shown no more, as soon as what was begun in it has ended."""
+        self.forget()
+        self._left.append(session)
+        self._close_left()
+
+    def _close_left(self) -> None:
+        self._begun = [(session, job) for session, job in self._begun if not job.finished]
+        busy = [session for session, _ in self._begun]
+        idle = [session for session in self._left if session not in busy]
+        self._left = [session for session in self._left if session in busy]
+        for session in idle:
+            session.leave()
 
     def follow(self, kind: str, job: jobs.Job[Any], on_done: Callable[[Any], None]) -> None:
         """Show a job; its button rests until it has ended."""
@@ -41,9 +61,11 @@ class LongWork:
 
         def end() -> None:
             self.running.discard(kind)
+            self._close_left()
             refresh()
 
         self.running.add(kind)
+        self._begun.append((app.session, job))
         refresh()
         app.jobs.follow(job, on_done, end)
 
@@ -107,7 +129,7 @@ class LongWork:
         session = self._app.session
         with self._app.messages:
             job = jobs.start(lambda reporter: session.suggest(SUGGESTIONS, reporter), title="suggest", unit="windows")
-            self.follow("suggest", job, self._suggested)
+            self.follow("suggest", job, lambda found: self._suggested(found) if session is self._app.session else None)
 
     def suggest_or_step(self) -> None:
         """Go to the next suggestion; ask for new ones after the last, or where there are none yet."""

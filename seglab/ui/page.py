@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets as widgets
 import shapely
 import traitlets
 from shapely.geometry.base import BaseGeometry
@@ -23,6 +24,19 @@ STATIC = Path(__file__).parent / "static"
 def script(*names: str) -> str:
     """The scripts of these names, one after the other, as one module: a widget's module can import no other."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+def close_trees(roots: Iterable[widgets.Widget], kept: Collection[widgets.Widget] = ()) -> None:
+    """Close widgets and all that is in them, in the kernel and in the page.
+
+    Args:
+        roots: the widgets.
+        kept: those that stay, with all that is in them.
+    """
+    for root in (widget for widget in roots if widget not in kept):
+        for name in ("children", "layers", "controls"):  # of boxes, and of maps
+            close_trees(getattr(root, name, ()), kept)
+        root.close()
 
 
 SIZES = (4, 8, 12, 16, 24, 32, 48, 64, 96)
@@ -60,6 +74,10 @@ class Keyboard(anywidget.AnyWidget):
     def __init__(self, on_command: Callable[[str], None]) -> None:
         super().__init__(bindings=keyboard_map(), repeating=[c.name for c in COMMANDS if c.repeats])
         self.on_msg(lambda _, content, buffers: on_command(content["command"]))
+
+    def focus_map(self) -> None:
+        """Bring the keys to the map, which took the place of another one, unless the person is elsewhere."""
+        self.send({"focus": "map"})
 
 
 @dataclass(frozen=True)

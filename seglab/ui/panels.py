@@ -173,12 +173,13 @@ class ExportPanel(widgets.VBox):
     """Write the labels to a file.
 
     Args:
+        stem: of the file's name, to begin with.
         on_export: called with a file name.
     """
 
-    def __init__(self, on_export: Callable[[str], None]) -> None:
+    def __init__(self, stem: str, on_export: Callable[[str], None]) -> None:
         self.file = widgets.Text(
-            value="labels.gpkg", tooltip="The suffix decides: .gpkg, .geojson, .tif", continuous_update=False
+            value=f"{stem}.gpkg", tooltip="The suffix decides: .gpkg, .geojson, .tif", continuous_update=False
         )
         self.export = button(
             "Export", "download", tip("Write the labels to that file", "export"), lambda: on_export(self.file.value)

@@ -63,9 +63,10 @@ class ProjectPanel(widgets.VBox):
         handlers: what the fields and buttons call.
         folder: of the project.
         example: how a place may be written.
+        adder: adds a scene.
     """
 
-    def __init__(self, handlers: ProjectHandlers, folder: Path, example: str) -> None:
+    def __init__(self, handlers: ProjectHandlers, folder: Path, example: str, adder: widgets.Widget) -> None:
         self._do = handlers
         self._following = False
         self.areas = widgets.HTML()
@@ -81,6 +82,7 @@ class ProjectPanel(widgets.VBox):
                 section("Areas", self.areas),
                 self._make_accepting(),
                 self._make_import(),
+                adder,
                 section("Project", where, row(self.cache, self.clear), row(self.code)),
             ]
         )
@@ -127,11 +129,11 @@ class ProjectPanel(widgets.VBox):
 
     # -- what it shows
 
-    def show(self, areas: pd.DataFrame, tidy: Tidy, overlaps: str, cache: Mapping[str, int], area_ha: str) -> None:
+    def show(self, areas: str, tidy: Tidy, overlaps: str, cache: Mapping[str, int], area_ha: str) -> None:
         """Show how things stand.
 
         Args:
-            areas: as `LabelSession.areas`.
+            areas: as `areas_html` gives them.
             tidy, overlaps: settings.
             cache: bytes by kind.
             area_ha: size of the area of interest in words; "" where there is none.
@@ -141,7 +143,7 @@ class ProjectPanel(widgets.VBox):
             field.value = int(min(getattr(tidy, name), MOST))
         self.overlaps.value = overlaps
         self._following = False
-        self.areas.value = areas_html(areas)
+        self.areas.value = areas
         megabytes = sum(cache.values()) / 1e6
         self.cache.value = faint(f"Cache: {megabytes:,.0f} MB")
         self.everywhere.disabled = not area_ha
@@ -163,11 +165,17 @@ class ProjectPanel(widgets.VBox):
         self._do.import_labels(self.file.value.strip(), self.as_proposals.value)
 
 
-def areas_html(areas: pd.DataFrame) -> str:
-    """Objects and hectares by class as a small table; pixels where there is no CRS."""
+def areas_html(areas: pd.DataFrame, scene: str = "") -> str:
+    """Objects and hectares by class as a small table; pixels where there is no CRS.
+
+    Args:
+        areas: as `LabelSession.areas`.
+        scene: its name, where there are others.
+    """
     by, unit, digits = ("hectares", "ha", 2) if areas["hectares"].notna().all() else ("pixels", "px", 0)
     lines = "".join(
         f"<tr><td>{html.escape(str(name))}</td><td>{line['objects']:.0f}</td><td>{line[by]:,.{digits}f}</td></tr>"
         for name, line in areas.iterrows()
     )
-    return f'<table class="seglab-areas"><tr><th>Class</th><th>Objects</th><th>{unit}</th></tr>{lines}</table>'
+    of = f"<caption>{html.escape(scene)}</caption>" if scene else ""
+    return f'<table class="seglab-areas">{of}<tr><th>Class</th><th>Objects</th><th>{unit}</th></tr>{lines}</table>'

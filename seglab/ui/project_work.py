@@ -13,7 +13,7 @@ from seglab.app.tidy import Tidy
 from seglab.core.places import EXAMPLES, PLAIN_EXAMPLES
 from seglab.errors import LabelsFileError
 from seglab.ui.clipboard import CodeSheet
-from seglab.ui.project_panel import ProjectPanel
+from seglab.ui.project_panel import ProjectPanel, areas_html
 from seglab.ui.toolbar import TOOLS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ProjectWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         example = (PLAIN_EXAMPLES if app.frame.is_plain else EXAMPLES).split(" or ")[0]
-        self.panel = ProjectPanel(self, app.session.project.folder, example)
+        self.panel = ProjectPanel(self, app.session.project.folder, example, app.scenes.adder.section)
         self.code = CodeSheet()
 
     # -- what it shows
@@ -45,7 +45,9 @@ class ProjectWork:
         app, session = self._app, self._app.session
         app.view.show_interest(session.state.area_of_interest)
         if app.tabs.chosen == TITLE:
-            self.panel.show(session.areas, session.tidy, session.overlaps, session.cache_size, self._area_words())
+            several = session.scene_name if len(session.scenes) > 1 else ""
+            areas = areas_html(session.areas, several)
+            self.panel.show(areas, session.tidy, session.overlaps, session.cache_size, self._area_words())
 
     def _area_words(self) -> str:
         area = self._app.session.state.area_of_interest
@@ -126,25 +128,31 @@ class ProjectWork:
         app, kept = self._app, self._app.session.kept_view
         if kept is None:
             return
-        for name in kept.hidden:
-            if name in app.classes.eyes:
-                app.classes.eyes[name].value = False
+        self.take(kept)
+        if kept.center is not None and kept.zoom is not None:
+            app.view.map.center, app.view.map.zoom = kept.center, kept.zoom
+
+    def take(self, kept: KeptView) -> None:
+        """Take up the tool, the class and the settings of a view; the map stays where it is."""
+        app = self._app
+        for name, eye in app.classes.eyes.items():
+            eye.value = name not in kept.hidden
         app.classes.choose(kept.class_name)
         if kept.tool in TOOLS:
             app.toolbar.choose(kept.tool)
         known = vars(Tidy())
         app.session.tidy = Tidy(**{name: value for name, value in kept.tidy if name in known and value >= 0})
-        if kept.center is not None and kept.zoom is not None:
-            app.view.map.center, app.view.map.zoom = kept.center, kept.zoom
 
     def keep_view(self) -> None:
         """Keep what is shown for the next time."""
+        self._app.session.keep_view(self.view_now())
+
+    def view_now(self) -> KeptView:
+        """What is shown."""
         app = self._app
         shown = app.view.map
         tidy = tuple((name, float(value)) for name, value in vars(app.session.tidy).items())
-        app.session.keep_view(
-            KeptView(
-                tuple(shown.center), float(shown.zoom), app.toolbar.tool, app.classes.chosen,
-                tuple(sorted(app.classes.hidden)), tidy,
-            )
+        return KeptView(
+            tuple(shown.center), float(shown.zoom), app.toolbar.tool, app.classes.chosen,
+            tuple(sorted(app.classes.hidden)), tidy,
         )  # fmt: skip

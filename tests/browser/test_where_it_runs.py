@@ -43,7 +43,7 @@ class Dashboard(Server):
     """What `seglab label --voila` starts."""
 
     def __init__(self, home: Path) -> None:
-        self.launch: Launch = prepare(str(example("landsat")), {"classes": ["water"]}, home / "app.seglab")
+        self.launch: Launch = prepare([str(example("landsat"))], {"classes": ["water"]}, home / "app.seglab")
         super().__init__(home, {})
 
     def command(self) -> Sequence[str]:

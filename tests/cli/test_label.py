@@ -14,6 +14,7 @@ import pytest
 from seglab.app import launch
 from seglab.app.launch import cell_code
 from seglab.cli import label, main
+from seglab.store.project import Project
 
 NASTY = "it's \"a\" \\ field\n'); import os  # ü"
 
@@ -57,6 +58,20 @@ def test_the_notebook_is_valid_and_holds_the_call(started, lakes_path: Path, tmp
     assert str(notebook) in capsys.readouterr().out
 
 
+def test_several_scenes_and_a_project_alone(started, lakes_path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.tif"
+    other.write_bytes(lakes_path.read_bytes())
+    assert main(["label", str(lakes_path), "other.tif", "--project", "p.seglab"]) == 0
+    scenes, options = call_in(tmp_path / "label_p.ipynb")
+    assert scenes == [str(lakes_path.resolve()), str(other)] and options == {"project": str(tmp_path / "p.seglab")}
+    Project.create(tmp_path / "p.seglab", {})
+    (tmp_path / "label_p.ipynb").unlink()
+    assert main(["label", "p.seglab"]) == 0
+    code = nbformat.read(tmp_path / "label_p.ipynb", as_version=4).cells[0].source
+    call = ast.parse(code).body[1].value
+    assert not call.args and [k.arg for k in call.keywords] == ["project"]
+
+
 @pytest.mark.parametrize(("user", "allowed"), [(0, True), (1000, False)])
 def test_only_root_needs_leave_to_run(monkeypatch, user: int, allowed: bool) -> None:
     monkeypatch.setattr(launch.os, "geteuid", lambda: user, raising=False)
@@ -65,7 +80,7 @@ def test_only_root_needs_leave_to_run(monkeypatch, user: int, allowed: bool) -> 
 
 
 def test_arguments_are_quoted_whatever_they_hold() -> None:
-    code = cell_code(NASTY, {"classes": [NASTY], "project": NASTY, "model": None})
+    code = cell_code([NASTY], {"classes": [NASTY], "project": NASTY, "model": None})
     assert call_of(code) == (NASTY, {"classes": [NASTY], "project": NASTY})
 
 

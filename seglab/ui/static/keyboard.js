@@ -86,6 +86,25 @@ function listen(model, root, signal) {
   );
 }
 
+// Another map takes the place of the one that had the focus: the keys go on there, unless the person is elsewhere.
+function refocus(model, root, signal) {
+  const wanted = (message) => {
+    if (message.focus !== "map") return;
+    const before = root.querySelector(".seglab-mapbox .leaflet-container");
+    let looks = 60;
+    const look = () => {
+      const at = document.activeElement;
+      if (signal.aborted || (at && at !== document.body && !root.contains(at) && !at.contains(root))) return;
+      const map = root.querySelector(".seglab-mapbox .leaflet-container");
+      if (map && (map !== before || looks < 30)) focusMap(root);
+      else if (looks-- > 0) requestAnimationFrame(look);
+    };
+    look();
+  };
+  model.on("msg:custom", wanted);
+  signal.addEventListener("abort", () => model.off("msg:custom", wanted));
+}
+
 function focusMap(root) {
   root.querySelector(".seglab-mapbox .leaflet-container")?.focus({ preventScroll: true });
 }
@@ -122,6 +141,7 @@ function render({ model, el }) {
     if (root) {
       listen(model, root, controller.signal);
       nameButtons(root, controller.signal);
+      refocus(model, root, controller.signal);
     } else requestAnimationFrame(attach); // not in the page yet
   };
   attach();
