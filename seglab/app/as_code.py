@@ -8,12 +8,14 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from seglab.app.code_words import geometry_call, mentioned, model_words, prompt_call, variable
 from seglab.app.label_events import PARTS, Labels
 from seglab.app.labelled import LabelledObject
 from seglab.app.redraw import LoadRound, Prompt, Redrawn, assumed, redraw_all
-from seglab.app.state import history, reduce
-from seglab.core.prompts import Point, Prompts
+from seglab.app.state import SHARED, History, history, reduce, scene_of
+from seglab.core.prompts import Prompts
 from seglab.store.events import Event
+from seglab.store.schema import scene_cards
 
 HEAD = """\
 # {name}, as Python calls: the same labels in a new project.
@@ -32,6 +34,7 @@ def as_code(
     manifest: Mapping[str, Any],
     project: str | None = None,
     load: LoadRound | None = None,
+    elsewhere: Callable[[str], LoadRound] | None = None,
 ) -> str:
     """The calls that make a project again, from its log.
 
@@ -43,6 +46,7 @@ def as_code(
         project: folder of the new project; "NAME_again.seglab" if None.
         load: gives the model of a round. With it each object is drawn again to find the calls that give its outline;
             where there are none, the outline is painted. None: the likely calls are written, unchecked.
+        elsewhere: gives such for another scene than the first, by its name; needed with `load` where there are several.
 
     Returns:
         A Python program.
@@ -55,8 +59,9 @@ def as_code(
     accepted = accepted_objects(done)
     calls = {o.id: assumed(o.prompts, o.window, e.data.get("candidate", 0)) for e, o in accepted}
     unchecked = load is None and any("candidate" not in e.data and o.prompts.points for e, o in accepted)
-    if load is not None:
-        calls |= redraw_all([o for _, o in accepted if not o.prompts.is_empty], load)
+    for scene in dict.fromkeys(scene_of(e) for e, _ in accepted) if load is not None else ():
+        there = load if scene is None or elsewhere is None else elsewhere(scene)
+        calls |= redraw_all([o for e, o in accepted if scene_of(e) == scene and not o.prompts.is_empty], there)
     name = manifest["scene"]["name"]
     body = _Writer(done, calls, load is not None, manifest).lines()
     imports = ["import shapely", ""] if any("shapely." in line for line in body) else []
@@ -71,19 +76,29 @@ def accepted_objects(done: Iterable[Event]) -> list[tuple[Event, LabelledObject]
     Args:
         done: events in force.
     """
-    return [(event, made) for event in done if event.kind == "accept" for made in reduce([event]).objects]
+    accepts = [event for event in done if event.kind == "accept"]
+    return [(event, made) for event in accepts for made in reduce([event], scene_of(event)).objects]
 
 
 def _open(done: Iterable[Event], manifest: Mapping[str, Any], project: str) -> list[str]:
     classes = {e.data["name"]: e.data["colour"] for e in done if e.kind == "class" and e.data.get("initial")}
     settings = {"classes": classes, "project": project} | {key: manifest[key] for key in SETTINGS if key in manifest}
-    return [
+    paths = [card["path"] for card in scene_cards(manifest)]
+    opening = [
         "session = seglab.open(",
-        f"    {manifest['scene']['path']!r},",
+        f"    {paths if len(paths) > 1 else paths[0]!r},",
         *(f"    {key}={value!r}," for key, value in settings.items()),
         ")",
-        "session.follows = False  # each call below looks in one window, as it was checked",
     ]
+    if len(paths) > 1:
+        opening += [
+            "sessions = [session, *map(session.open_scene, list(session.scenes)[1:])]",
+            "for session in sessions:",
+            "    session.follows = False  # each call below looks in one window, as it was checked",
+            "session = sessions[0]",
+        ]
+        return opening
+    return [*opening, "session.follows = False  # each call below looks in one window, as it was checked"]
 
 
 class _Writer:
@@ -95,26 +110,40 @@ class _Writer:
         self._done = done
         self._calls = calls
         self._checked = checked
-        self._scene = f"shapely.box(0, 0, {manifest['scene']['width']}, {manifest['scene']['height']})"
-        self._named = {i for event in done for i in _mentioned(event)}
+        first, *others = scene_cards(manifest)
+        self._scenes = {None: first, **{card["name"]: card for card in others}}
+        self._scene: str | None = None
+        self._named = {i for event in done for i in mentioned(event)}
         self._proposing = {event.id for event in done if event.kind == "propose"}
-        self._labels = Labels()
-        self._scale = 1
+        self._history = History()
+        self._scales: dict[str | None, int] = {}
 
     def lines(self) -> list[str]:
         """All calls; an empty line before each event."""
         found: list[str] = []
         for event in self._done:
             if not event.data.get("initial"):
-                found += ["", *_WRITERS.get(event.kind, _Writer._no_call)(self, event)]
-            self._labels.apply(event)
+                there = [] if event.kind in SHARED else self._go_to(scene_of(event))
+                found += ["", *there, *_WRITERS.get(event.kind, _Writer._no_call)(self, event)]
+            self._history.follow(event)
         return found
+
+    @property
+    def _labels(self) -> Labels:
+        """What there is in the scene, before the event that is written."""
+        return self._history.labels(self._scene)
+
+    def _go_to(self, scene: str | None) -> list[str]:
+        if scene == self._scene:
+            return []
+        self._scene = scene
+        return [f"session = sessions[{list(self._scenes).index(scene)}]  # {self._scenes[scene]['name']}"]
 
     # -- objects
 
     def _accept(self, event: Event) -> list[str]:
         data, calls = event.data, self._calls[event.id]
-        lines = [f"# object {event.id}, drawn by {_model(data['round'])}"]
+        lines = [f"# object {event.id}, drawn by {model_words(data['round'])}"]
         outline = shapely.from_wkb(data["geometry"])
         accept = self._assign([event.id], f"session.accept({data['class']!r})")
         before = self._prompts_of(data.get("replaces"))
@@ -122,12 +151,12 @@ class _Writer:
             refine = self._refine(data["replaces"], before, Prompts.from_json(data["prompts"]))
             return [*lines, *refine, *self._exactly(outline), accept]
         if not calls.prompts:
-            return [*lines, f'session.paint({_wkt(outline)}, crs="pixel")', accept]
-        if calls.scale != self._scale:
-            self._scale = calls.scale
+            return [*lines, f'session.paint({geometry_call(outline)}, crs="pixel")', accept]
+        if calls.scale != self._scales.get(self._scene, 1):
+            self._scales[self._scene] = calls.scale
             lines.append(f"session.scale = {calls.scale}")
         for prompt, choice in zip(calls.prompts, calls.choices, strict=True):
-            lines += [_prompt(prompt), *([f"session.choose({choice})"] if choice else [])]
+            lines += [prompt_call(prompt), *([f"session.choose({choice})"] if choice else [])]
         why = self._why_painted(data["round"], calls, data.get("drawn", False))
         return [*lines, *([f"# {why}", *self._exactly(outline)] if why else []), accept]
 
@@ -154,20 +183,22 @@ class _Writer:
         fresh: list[Prompt] = [p for p in prompts.points if p not in old.points]
         if prompts.box is not None and prompts.box != old.box:
             fresh.insert(0, prompts.box)
-        return [f"session.refine({self._name(number)})", *map(_prompt, fresh)]
+        return [f"session.refine({self._name(number)})", *map(prompt_call, fresh)]
 
     def _exactly(self, outline: BaseGeometry) -> list[str]:
         """The current mask made to be an outline."""
+        card = self._scenes[self._scene]
+        whole = f"shapely.box(0, 0, {card['width']}, {card['height']})"
         return [
-            f"outline = {_wkt(outline)}",
+            f"outline = {geometry_call(outline)}",
             'session.paint(outline, crs="pixel")',
-            f'session.paint({self._scene} - outline, positive=False, crs="pixel")',
+            f'session.paint({whole} - outline, positive=False, crs="pixel")',
         ]
 
     def _import(self, event: Event) -> list[str]:
         lines = [f"# imported from {event.data['source']!r}, as it was then", *self._new_classes(event)]
         for number, found in enumerate(event.data["found"]):
-            lines.append(f'session.paint({_wkt(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
+            lines.append(f'session.paint({geometry_call(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
             lines.append(self._assign([event.id + number * PARTS], f"session.accept({found['class']!r})"))
         return lines
 
@@ -179,15 +210,17 @@ class _Writer:
             lines += self._on_objects("edit", [marked["object"]], {"unsure": True, "note": marked["note"]})
         for number, found in enumerate(event.data["found"]):
             made = event.id + number * PARTS
-            lines.append(f'session.paint({_wkt(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
+            lines.append(f'session.paint({geometry_call(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
             lines.append(self._assign([made], f"session.accept({found['class']!r})"))
             if found["unsure"] or found["note"]:
-                lines.append(f"session.edit({_variable(made)}, unsure={found['unsure']!r}, note={found['note']!r})")
+                lines.append(f"session.edit({variable(made)}, unsure={found['unsure']!r}, note={found['note']!r})")
         return lines
 
     def _propose(self, event: Event) -> list[str]:
         data = event.data
-        outlines = ", ".join(_wkt(outline) for outline in shapely.from_wkb([one["geometry"] for one in data["found"]]))
+        outlines = ", ".join(
+            geometry_call(outline) for outline in shapely.from_wkb([one["geometry"] for one in data["found"]])
+        )
         call = [
             "session.propose_objects(",
             f"    [{outlines}],",
@@ -220,7 +253,7 @@ class _Writer:
 
     def _edit(self, event: Event) -> list[str]:
         names = {"class": "class_name"}
-        changes = {names.get(key, key): value for key, value in event.data.items() if key != "objects"}
+        changes = {names.get(key, key): value for key, value in event.data.items() if key not in ("objects", "scene")}
         return self._on_objects("edit", event.data["objects"], changes)
 
     def _delete(self, event: Event) -> list[str]:
@@ -236,7 +269,7 @@ class _Writer:
             return self._no_call(event)
         ids = [event.id + number * PARTS for number in range(len(event.data["parts"]))]
         line = event.data.get("line")
-        along = "" if line is None else f', {_wkt(shapely.from_wkb(line))}, crs="pixel"'
+        along = "" if line is None else f', {geometry_call(shapely.from_wkb(line))}, crs="pixel"'
         return [self._assign(ids, f"session.split({self._name(whole[0].id)}{along})")]
 
     def _on_objects(self, method: str, ids: Iterable[int], options: Mapping[str, Any]) -> list[str]:
@@ -253,7 +286,7 @@ class _Writer:
     def _name(self, number: int) -> str:
         """What the code calls an object's number: o7, or p9[2] for the third that event 9 proposed."""
         place, event = divmod(number, PARTS)
-        return f"p{event}[{place}]" if event in self._proposing else _variable(number)
+        return f"p{event}[{place}]" if event in self._proposing else variable(number)
 
     def _names(self, numbers: Iterable[int]) -> str:
         return ", ".join(self._name(number) for number in numbers)
@@ -263,8 +296,8 @@ class _Writer:
         if not self._named.intersection(ids):
             return call
         if len(ids) == 1:
-            return f"{_variable(ids[0])} = {call}.id"
-        return f"{', '.join(map(_variable, ids))} = (part.id for part in {call})"
+            return f"{variable(ids[0])} = {call}.id"
+        return f"{', '.join(map(variable, ids))} = (part.id for part in {call})"
 
     # -- classes, areas, rounds
 
@@ -281,11 +314,11 @@ class _Writer:
         return [f"session.merge_classes({event.data['source']!r}, {event.data['target']!r})"]
 
     def _area(self, event: Event) -> list[str]:
-        return [f'session.{event.kind}({_wkt(shapely.from_wkb(event.data["geometry"]))}, crs="pixel")']
+        return [f'session.{event.kind}({geometry_call(shapely.from_wkb(event.data["geometry"]))}, crs="pixel")']
 
     def _area_of_interest(self, event: Event) -> list[str]:
         outline = event.data["geometry"]
-        what = "None" if outline is None else f'{_wkt(shapely.from_wkb(outline))}, crs="pixel"'
+        what = "None" if outline is None else f'{geometry_call(shapely.from_wkb(outline))}, crs="pixel"'
         return [f"session.set_area_of_interest({what})"]
 
     def _overlaps(self, event: Event) -> list[str]:
@@ -300,7 +333,7 @@ class _Writer:
 
     def _rollback(self, event: Event) -> list[str]:
         number = event.data["number"]
-        return [f"# back to {_model(number)}", f"# session.rollback({number})"]
+        return [f"# back to {model_words(number)}", f"# session.rollback({number})"]
 
     def _no_call(self, event: Event) -> list[str]:
         return [f"# event {event.id}: {event.kind}, which has no call here"]
@@ -329,39 +362,3 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "rollback": _Writer._rollback,
 }
 """Lines of code for an event, by its kind."""
-
-
-def _prompt(prompt: Prompt) -> str:
-    if isinstance(prompt, Point):
-        sign = "" if prompt.positive else ", positive=False"
-        return f'session.click({prompt.col!r}, {prompt.row!r}{sign}, crs="pixel")'
-    corners = ", ".join(repr(value) for value in (prompt.left, prompt.top, prompt.right, prompt.bottom))
-    return f'session.box({corners}, crs="pixel")'
-
-
-def _wkt(geometry: BaseGeometry) -> str:
-    return f'shapely.from_wkt("{geometry.wkt}")'
-
-
-def _model(number: int) -> str:
-    return f"round {number}" if number else "the model before any round"
-
-
-def _mentioned(event: Event) -> list[int]:
-    """Numbers of the objects that an event is about."""
-    data = event.data
-    if event.kind == "merge_from":
-        made = (number for number, found in enumerate(data["found"]) if found["unsure"] or found["note"])
-        marked = (entry["object"] for entry in data["marked"])
-        return [*data["gone"], *marked, *(event.id + number * PARTS for number in made)]
-    return [
-        *data.get("objects", ()),
-        *data.get("instead_of", ()),
-        *(data[key] for key in ("object", "replaces") if key in data),
-    ]
-
-
-def _variable(number: int) -> str:
-    """The name of an object's number in the code: o7, or o7_2 for the second part of what event 7 split."""
-    part, event = divmod(number, PARTS)
-    return f"o{event}_{part + 1}" if part else f"o{event}"

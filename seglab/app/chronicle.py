@@ -77,15 +77,9 @@ class Chronicle:
         """
         scenes = [scene]
         if kind in REWRITING:
-            scenes += [name for name in self.scenes.values() if name != scene and self.history.count(name)]
+            scenes += [name for name in self.project.scenes.values() if name != scene and self.history.count(name)]
         for name in scenes:
             self._file(name).write(self.history.state(name))
-
-    @property
-    def scenes(self) -> dict[str, str | None]:
-        """What events call each scene, by its name: the first one has none."""
-        first, *others = self.project.scene_names
-        return {first: None, **{name: name for name in others}}
 
     def _file(self, scene: str | None) -> LabelsFile:
         if scene not in self._files:

@@ -24,6 +24,7 @@ from seglab.app.mapping import (
     require_classes,
 )
 from seglab.app.open_project import OpenProject
+from seglab.app.redraw import LoadRound
 from seglab.app.round_scenes import RoundScene, with_held_out
 from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
 from seglab.app.scene_cards import grid_card, grid_of
@@ -106,7 +107,7 @@ class Learner:
             raise JobRunningError("a round is being trained; wait for it or cancel it first")
         current = self.current
         chronicle = self._opened.chronicle
-        states = {name: chronicle.history.state(scene) for name, scene in chronicle.scenes.items()}
+        states = {name: chronicle.history.state(scene) for name, scene in self._project.scenes.items()}
         require_training(states.values())  # says at once when there is nothing to train on
         batch = 1 if self._base.device.type == "cpu" else BATCH_ON_GPU
         config = RoundConfig(seed=current.number, batch=batch)
@@ -236,12 +237,21 @@ class Learner:
         files.callback(scene.close)
         return replace(model, encoder=self._encoder(model.encoder.model, scene))
 
+    def load_elsewhere(self, name: str, files: ExitStack) -> LoadRound:
+        """What loads rounds as `load` does, to look at any scene.
+
+        Args:
+            name: the scene's.
+            files: keeps it open.
+        """
+        return self.load if name == self._name else lambda number: self._elsewhere(self.load(number), name, files)
+
     def _hold_out(self, one: RoundScene, ground: BaseGeometry, side: int) -> None:
         data = {"geometry": shapely.to_wkb(ground, hex=True), "side": side}
         if one.name == self._name:
             self._ledger.record("held_out", data, "areas")
             return
-        ledger = self._ledger.of(self._opened.chronicle.scenes[one.name])
+        ledger = self._ledger.of(self._project.scenes[one.name])
         ledger.record("held_out", data, "areas")
         ledger.close()
 

@@ -56,6 +56,15 @@ class OpenProject:
         self.ahead = ArrayCache(AHEAD_BYTES)
         self.prefixes = ArrayCache(prefix_budget(project.folder), self.prefix_folder)
 
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The project's, with the paths where the scenes are now."""
+        self.project.reload_manifest()
+        manifest = self.project.manifest
+        for card in scene_cards(manifest):
+            card["path"] = source_of(card, self.project.folder)
+        return manifest
+
     def scene(self, name: str) -> Scene:
         """Open a scene of the project, in the bands of its model.
 
@@ -71,7 +80,7 @@ class OpenProject:
             scene.close()
             raise ProjectError(
                 f"{scene.path!r} is not scene {name!r} of project {str(self.project.folder)!r}: its {key} is another; "
-                "put the scene back where it was, or pass its present path to seglab.open"
+                "put the scene back, or say where it is now (to seglab.open, or as --scene)"
             )
         return scene
 

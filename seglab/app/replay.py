@@ -6,7 +6,7 @@ Events are copied and reduced, whatever their kind, so that a new kind needs not
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,15 +22,15 @@ from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.open_project import OpenProject
 from seglab.app.redraw import redraw_all
-from seglab.app.scene_cards import grid_card, grid_of
-from seglab.app.state import history, reduce
+from seglab.app.scene_cards import grid_of, source_of
+from seglab.app.state import State, history, reduce, scene_of
 from seglab.core.grid import Grid
-from seglab.core.raster import Scene
 from seglab.errors import ProjectError
 from seglab.jobs import Reporter
 from seglab.models.registry import load_model
+from seglab.models.sam import AdaptedSam
 from seglab.store.project import Project
-from seglab.store.schema import RESERVED
+from seglab.store.schema import RESERVED, scene_cards
 
 TOLERANCE = 1e-6
 """Outlines may differ by this share of a pixel: another PROJ or GEOS rounds otherwise."""
@@ -104,17 +104,32 @@ def replay(reporter: Reporter, source: Path, out: Path | None = None, drawing: D
     with _folder(out) as folder:
         new = Project.create(folder, {k: v for k, v in old.manifest.items() if k not in RESERVED})
         new.copy_history(old)
-        state, grid = reduce(new.events()), grid_of(new.manifest["scene"])
-        new.write_labels(labels_table(state.objects, grid), state.classes)
+        states = {scene: reduce(new.events(), scene) for scene in new.scenes.values()}
         rounds = [card["round"] for card in new.rounds()]
-        differences = compare_labels(old.read_labels(), new.read_labels(), TOLERANCE * _pixel(grid))
+        differences = _write(old, new, states)
+        state, objects = states[None], sum(len(state.objects) for state in states.values())
         if state.round not in (0, *rounds):
             differences.append(
                 f"round {state.round} is in use and not in the project; bring its folder in rounds/ back from a backup"
             )
-        masks = None if drawing is None else _masks(reporter, new, drawing)
-        counts = (len(new.events()), len(state.objects), len(state.classes), len(rounds))
+        masks = None if drawing is None else _masks(reporter, new, source, drawing)
+        counts = (len(new.events()), objects, len(state.classes), len(rounds))
         return Replay(new.folder, *counts, tuple(differences), masks)
+
+
+def _write(old: Project, new: Project, states: Mapping[str | None, State]) -> list[str]:
+    """Write what the log says of each scene.
+
+    Returns:
+        What differs from what stands beside the log.
+    """
+    found: list[str] = []
+    for card, (scene, state) in zip(scene_cards(new.manifest), states.items(), strict=True):
+        grid = grid_of(card)
+        new.write_labels(labels_table(state.objects, grid), state.classes, scene)
+        differing = compare_labels(old.read_labels(scene), new.read_labels(scene), TOLERANCE * _pixel(grid))
+        found += differing if len(states) == 1 else [f"scene {card['name']!r}: {words}" for words in differing]
+    return found
 
 
 def compare_labels(old: gpd.GeoDataFrame, new: gpd.GeoDataFrame, tolerance: float) -> list[str]:
@@ -161,38 +176,56 @@ def _folder(out: Path | None) -> Iterator[Path]:
         yield Path(folder) / "replay.seglab"
 
 
-def _masks(reporter: Reporter, project: Project, drawing: Drawing) -> tuple[RedrawnMask, ...]:
+def _masks(reporter: Reporter, project: Project, source: Path, drawing: Drawing) -> tuple[RedrawnMask, ...]:
+    """The masks of all scenes.
+
+    Args:
+        reporter: told how many are drawn.
+        project: the new one.
+        source: folder of the old one, beside which the scenes may lie.
+        drawing: by what.
+    """
     done, _ = history(project.events())
-    accepted = [made for _, made in accepted_objects(done)]
-    scene = _scene(project, drawing)
-    try:
-        found = redraw_all(accepted, _learner(scene, project, drawing).load, reporter)
-    finally:
-        scene.close()
-    return tuple(RedrawnMask(o.id, o.round, found[o.id].iou, found[o.id].problem) for o in accepted)
+    accepted, base = accepted_objects(done), _base(project, drawing)
+    masks: list[RedrawnMask] = []
+    for name, key in project.scenes.items():
+        objects = [made for event, made in accepted if scene_of(event) == key]
+        if not objects:
+            continue
+        opened = OpenProject(project, base, None, project.manifest["adapter"], isolate=False)
+        opened.sources[name] = _where(project, name, source, drawing)
+        scene = opened.scene(name)
+        learner = Learner(scene, name, opened, Ledger(opened.chronicle, key, None))
+        try:
+            found = redraw_all(objects, learner.load, reporter)
+        finally:
+            scene.close()
+        masks += [RedrawnMask(o.id, o.round, found[o.id].iou, found[o.id].problem) for o in objects]
+    return tuple(masks)
 
 
-def _scene(project: Project, drawing: Drawing) -> Scene:
-    """The scene, if it is the one that the project belongs to."""
+def _where(project: Project, name: str, source: Path, drawing: Drawing) -> str:
+    """Where a scene is now."""
+    cards = scene_cards(project.manifest)
+    if drawing.scene is None:
+        return source_of(next(card for card in cards if card["name"] == name), source)
+    if len(cards) > 1:
+        raise ProjectError(
+            f"the project has {len(cards)} scenes: leave --scene out; if they have moved, open the project once with "
+            "seglab.open([...]) and their present paths"
+        )
+    return drawing.scene
+
+
+def _base(project: Project, drawing: Drawing) -> AdaptedSam:
     manifest = project.manifest
-    scene = Scene.open(drawing.scene or manifest["scene"]["path"], bands=manifest["bands"])
-    if grid_card(scene.grid) != grid_card(grid_of(manifest["scene"])):
-        scene.close()
-        raise ProjectError(f"{scene.path!r} is not the scene of this project; pass --scene with the one that is")
-    return scene
-
-
-def _learner(scene: Scene, project: Project, drawing: Drawing) -> Learner:
-    manifest = project.manifest
-    base = load_model(
+    return load_model(
         manifest["model"],
         checkpoint=drawing.checkpoint,
         device=drawing.device,
         adapt_from=manifest["adapt_from"],
         extra_bands=len(manifest["extra_bands"]),
     )
-    opened = OpenProject(project, base, None, manifest["adapter"], isolate=False)
-    return Learner(scene, project.scene_names[0], opened, Ledger(opened.chronicle, None, None))
 
 
 def _pixel(grid: Grid) -> float:

@@ -30,7 +30,7 @@ class SceneKeeping:
         chronicle = self._opened.chronicle
         with self._ledger.lock:
             self.project.reload_manifest()
-            return {name: chronicle.history.count(scene) for name, scene in chronicle.scenes.items()}
+            return {name: chronicle.history.count(scene) for name, scene in self.project.scenes.items()}
 
     def add_scene(self, source: Any) -> str:
         """Add a scene to the project, after the others; one that is there already stays as it is.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ class LabelSession(
         self.scene_name = name
         self.project = opened.project
         self._opened = opened
-        self._ledger = Ledger(opened.chronicle, opened.chronicle.scenes[name], opened.author)
+        self._ledger = Ledger(opened.chronicle, opened.project.scenes[name], opened.author)
         self._view_file = ViewFile(self.project.folder_of(self._ledger.scene))
         self._areas = Areas(scene.grid)
         self._scale = 1
@@ -335,7 +337,10 @@ class LabelSession(
         Args:
             check: draw each object again, to find the calls that give its very outline.
         """
-        return as_code(self.project.events(), self.project.manifest, load=self._learner.load if check else None)
+        with ExitStack() as files:
+            elsewhere = partial(self._learner.load_elsewhere, files=files)
+            load = elsewhere(self.project.scene_names[0]) if check else None
+            return as_code(self.project.events(), self._opened.manifest, load=load, elsewhere=elsewhere)
 
     def close(self) -> None:
         """Stop what is running and release the scene's files; the project is already on disk."""

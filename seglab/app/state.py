@@ -167,7 +167,7 @@ class History:
                     current = int(event.data["number"])
         # Classes that a project starts with are not something a person did.
         last = next((e for e in reversed(self.done) if concerns(e, scene) and not e.data.get("initial")), None)
-        labels, maps = self._of(scene), self._maps.get(scene, ())
+        labels, maps = self.labels(scene), self._maps.get(scene, ())
         return State(
             dict(labels.classes),
             tuple(labels.objects.values()),
@@ -189,16 +189,16 @@ class History:
 
     def count(self, scene: str | None) -> int:
         """How many accepted objects a scene has."""
-        return len(self._of(scene).objects)
+        return len(self.labels(scene).objects)
 
     def object_at(self, col: float, row: float, scene: str | None = None) -> LabelledObject | None:
         """The accepted object at a scene pixel coordinate; on the edge of two, the later one."""
-        labels = self._of(scene)
+        labels = self.labels(scene)
         return _topmost(labels.objects, labels.nearby, shapely.Point(col, row))
 
     def proposal_at(self, col: float, row: float, scene: str | None = None) -> ProposedObject | None:
         """The proposed object at a scene pixel coordinate; of several, the later one."""
-        labels = self._of(scene)
+        labels = self.labels(scene)
         return _topmost(labels.proposals, labels.proposed_nearby, shapely.Point(col, row))
 
     def round_after(self, kind: str, event: int) -> int:
@@ -208,7 +208,7 @@ class History:
         rounds = [e for e in acts if e.kind in ("round", "rollback")]
         return int(max(rounds, key=lambda e: e.id).data["number"]) if rounds else 0
 
-    def _of(self, scene: str | None) -> Labels:
+    def labels(self, scene: str | None) -> Labels:
         """The labels of a scene; of one that has none, the project's classes."""
         if scene in self._labels:
             return self._labels[scene]
@@ -217,7 +217,7 @@ class History:
 
     def _apply(self, event: Event) -> None:
         before, scene = self._labels, scene_of(event)
-        changed = {name: self._of(name).copy() for name in (before if event.kind in SHARED else [scene])}
+        changed = {name: self.labels(name).copy() for name in (before if event.kind in SHARED else [scene])}
         for labels in changed.values():
             labels.apply(event)
         self._labels = before | changed

@@ -126,6 +126,12 @@ class Project:
         """The scenes, the first one first."""
         return [card["name"] for card in scene_cards(self._manifest)]
 
+    @property
+    def scenes(self) -> dict[str, str | None]:
+        """What events, folders and files call each scene, by its name: the first one has none."""
+        first, *others = self.scene_names
+        return {first: None, **{name: name for name in others}}
+
     def folder_of(self, scene: str | None) -> Path:
         """Where the labels, maps and view of a scene are (may not exist yet).
 

@@ -15,8 +15,10 @@ from shapely.geometry import box
 
 import seglab
 from seglab import errors
+from seglab.app.replay import Drawing, replay
 from seglab.app.session import LabelSession
 from seglab.app.state import History, reduce
+from seglab.jobs import SilentReporter
 from seglab.store.project import Project
 
 Tiles = list[Path]
@@ -276,3 +278,54 @@ def test_the_manifest_names_the_scenes(open_tiles, tmp_path) -> None:
     known = json.loads((tmp_path / "p.seglab" / "project.json").read_text())
     assert known["scene"]["name"] == "a" and [card["name"] for card in known["scenes"]] == ["b"]
     assert Project.open(tmp_path / "p.seglab").scene_names == ["a", "b"]
+
+
+def test_the_code_makes_all_scenes_again(pair, tmp_path, monkeypatch) -> None:
+    one, two = pair
+    for session in pair:
+        session.follows = False
+    one.click(150, 120, crs="pixel")
+    one.accept("water")
+    two.scale = 2
+    two.click(150, 120, crs="pixel")
+    two.click(190, 150, positive=False, crs="pixel")
+    kept = two.accept("water").id
+    one.add_class("field", "#123456")
+    draw(one, 10, 10, 30, 30, name="field")
+    two.edit(kept, class_name="field", note="seen")
+    two.review(box(0, 0, 60, 60), crs="pixel")
+    monkeypatch.chdir(tmp_path)
+    code = two.as_code()
+    assert code == one.as_code() and "paint(shapely.from_wkt" in code and "do not give" not in code
+    names: dict[str, object] = {}
+    exec(compile(code, "as_code", "exec"), names)
+    made = names["sessions"]
+    assert [s.scene_name for s in made] == ["a", "b"]
+    for old, new in zip(pair, made, strict=True):
+        assert dict(new.classes) == dict(old.classes)
+        assert all(a.equals(b) for a, b in zip(new.reviewed, old.reviewed, strict=True))
+        assert [(o.class_name, o.note) for o in new.objects] == [(o.class_name, o.note) for o in old.objects]
+        assert all(a.geometry.equals(b.geometry) for a, b in zip(new.objects, old.objects, strict=True))
+        new.close()
+
+
+def test_a_replay_compares_the_labels_of_all_scenes(pair, tmp_path) -> None:
+    one, two = pair
+    one.follows = two.follows = False
+    one.click(150, 120, crs="pixel")
+    one.accept("water")
+    two.click(150, 120, crs="pixel")
+    two.accept("water")
+    draw(two, 10, 10, 30, 30)
+    source = one.project.folder
+    found = replay(SilentReporter(), source, tmp_path / "out.seglab", Drawing(device="cpu"))
+    assert found.equal and found.objects == 3
+    drawn = [(m.id, m.iou) for m in found.masks if m.iou is not None]
+    assert drawn == [(o.id, 1.0) for o in (*one.objects, two.objects[0])]
+    assert len(Project.open(found.folder).read_labels("b")) == 2
+    table = one.project.read_labels("b")
+    one.project.write_labels(table.iloc[:1], {"water": "#000000"}, "b")
+    (difference,) = replay(SilentReporter(), source).differences
+    assert difference == "scene 'b': labels.gpkg holds 1 objects, and the log leads to 2"
+    with pytest.raises(errors.ProjectError, match="leave --scene out"):
+        replay(SilentReporter(), source, None, Drawing(scene="a.tif", device="cpu"))
