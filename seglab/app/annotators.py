@@ -22,7 +22,7 @@ from seglab.core.masks import as_multipolygon
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.datasets.labels_file import read_labels
-from seglab.errors import AgreementError
+from seglab.errors import AgreementError, ProjectError
 from seglab.store.project import Project
 from seglab.store.schema import MANIFEST_NAME, scene_cards
 
@@ -120,20 +120,25 @@ def _plain(o: LabelledObject) -> Annotated:
     return Annotated(o.id, o.class_name, o.geometry)
 
 
-def compare_projects(first: str | Path, second: str | Path) -> Agreement:
+def compare_projects(first: str | Path, second: str | Path, scene: str | None = None) -> Agreement:
     """How far two annotators agree who worked in projects of their own.
 
     Args:
         first: a project's folder.
         second: another project's, or a file of labels.
+        scene: which of the first project's; its first one if None.
 
     Raises:
-        ProjectError, ProjectDamagedError: the first is no project, or one of them is damaged.
+        ProjectError, ProjectDamagedError: the first is no project or lacks that scene, or one of them is damaged.
         LabelsFileError: the second's labels cannot be read, or none lies in the scene.
     """
     project = Project.open(first)
-    grid = grid_of(project.manifest["scene"])
-    mine = annotator_of(reduce(project.events()))
+    cards = {card["name"]: card for card in scene_cards(project.manifest)}
+    name = project.scene_names[0] if scene is None else scene
+    if name not in cards:
+        raise ProjectError(f"{str(first)!r} has no scene {name!r}; it has {list(cards)}")
+    grid = grid_of(cards[name])
+    mine = annotator_of(reduce(project.events(), project.scenes[name]))
     return compare(mine, read_annotator(second, grid, max(grid.shape)), grid.shape)
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from seglab.app.label_events import Labels
 from seglab.app.labels_file import LabelsFile
 from seglab.app.scene_cards import grid_of
-from seglab.app.state import SHARED, History
+from seglab.app.state import History
 from seglab.store.events import Event
 from seglab.store.project import Project
 from seglab.store.schema import scene_cards
 
 if TYPE_CHECKING:
     from seglab.app.ledger import Ledger
-
-REWRITING = {*SHARED, "undo", "redo"} - {"class", "round", "rollback"}
-"""Kinds that may change what stands in the labels.gpkg of every scene."""
 
 
 class Chronicle:
@@ -40,6 +38,8 @@ class Chronicle:
         self.ledgers: list[Ledger] = []
         self._followed: list[int] = []
         self._files: dict[str | None, LabelsFile] = {}
+        self._stale: set[str | None] = set()
+        """Scenes whose labels.gpkg is no longer what the log says."""
 
     def follow(self) -> None:
         """Take into account what this and other notebooks have appended since the last look."""
@@ -61,29 +61,39 @@ class Chronicle:
         Raises:
             WriteError: nothing was saved.
         """
+        before = self.history.by_scene
         event = self.project.append(kind, data, author)
         self.follow()
+        self._stale |= {scene for scene, old in before.items() if _differ(old, self.history.labels(scene))}
         return event
 
-    def write_labels(self, kind: str, scene: str | None) -> None:
+    def write_labels(self, scene: str | None) -> None:
         """Bring labels.gpkg to what the log says, after an event.
 
         Args:
-            kind: of the event.
-            scene: in which it happened; those of others are written where classes have changed.
+            scene: in which it happened. Another one's file is written too if its objects or their colours are others
+                now, because a class is.
 
         Raises:
             WriteError: another program has a file open; the next action makes up for it.
         """
-        scenes = [scene]
-        if kind in REWRITING:
-            scenes += [name for name in self.project.scenes.values() if name != scene and self.history.count(name)]
-        for name in scenes:
+        for name in [scene, *(self._stale - {scene})]:
+            self._stale.add(name)
             self._file(name).write(self.history.state(name))
+            self._stale.discard(name)
 
     def _file(self, scene: str | None) -> LabelsFile:
         if scene not in self._files:
+            self.project.reload_manifest()  # another notebook may have added it
             cards = scene_cards(self.project.manifest)
             card = cards[0] if scene is None else next(card for card in cards if card["name"] == scene)
             self._files[scene] = LabelsFile(self.project, grid_of(card), scene)
         return self._files[scene]
+
+
+def _differ(before: Labels, now: Labels) -> bool:
+    """Whether two states of a scene look different in its labels.gpkg; classes without objects do not matter."""
+    if now is before:
+        return False
+    recoloured = any(now.classes.get(name, colour) != colour for name, colour in before.classes.items())
+    return now.objects != before.objects or (recoloured and bool(now.objects))

@@ -107,6 +107,7 @@ class Learner:
             raise JobRunningError("a round is being trained; wait for it or cancel it first")
         current = self.current
         chronicle = self._opened.chronicle
+        self._project.reload_manifest()  # another notebook may have added a scene
         states = {name: chronicle.history.state(scene) for name, scene in self._project.scenes.items()}
         require_training(states.values())  # says at once when there is nothing to train on
         batch = 1 if self._base.device.type == "cpu" else BATCH_ON_GPU

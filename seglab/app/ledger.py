@@ -64,7 +64,7 @@ class Ledger:
                 apply()
             try:
                 if what in ("labels", "classes"):
-                    self._chronicle.write_labels(kind, self.scene)
+                    self._chronicle.write_labels(self.scene)
             finally:
                 self.tell_all(what)
         return event.id

@@ -37,7 +37,10 @@ def require_classes(current: CurrentModel, state: State) -> None:
         NoLabelsError: no class has an object, now or in the round.
     """
     if not state.objects and not current.trained:
-        raise NoLabelsError("no class has an accepted object yet; accept one, then map the scene")
+        raise NoLabelsError(
+            "no class has an accepted object here yet; accept one, then map the scene, or train a round: it knows the "
+            "objects of all scenes"
+        )
 
 
 def mapped_classes(current: CurrentModel, state: State) -> list[MappedClass]:

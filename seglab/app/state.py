@@ -208,6 +208,11 @@ class History:
         rounds = [e for e in acts if e.kind in ("round", "rollback")]
         return int(max(rounds, key=lambda e: e.id).data["number"]) if rounds else 0
 
+    @property
+    def by_scene(self) -> Mapping[str | None, Labels]:
+        """The labels of every scene that has had some; never changed, only replaced."""
+        return self._labels
+
     def labels(self, scene: str | None) -> Labels:
         """The labels of a scene; of one that has none, the project's classes."""
         if scene in self._labels:
@@ -245,10 +250,30 @@ class History:
             self._apply(target)
             return
         sink.append(target)
-        if event.kind == "undo" and self._kept and self._kept[-1][0] == target.id:
-            self._labels = self._kept.pop()[1]
-        else:
+        if event.kind == "redo" or not self._take_back(target):
             self._again()
+
+    def _take_back(self, event: Event) -> bool:
+        """Undo an event that was the last one in its scene; False where labels of later ones depend on it."""
+        place = next((i for i in reversed(range(len(self._kept))) if self._kept[i][0] == event.id), None)
+        if place is None:
+            return False
+        before = self._kept[place][1]
+        if place == len(self._kept) - 1:
+            self._labels = before
+            self._kept.pop()
+            return True
+        scene = scene_of(event)
+        later = self.done[len(self.done) - (len(self._kept) - 1 - place) :]
+        if event.kind in SHARED or scene not in before or any(concerns(e, scene) for e in later):
+            return False
+        if before[scene].classes != self._labels[scene].classes:  # an import brought some, here or elsewhere
+            return False
+        del self._kept[place]
+        for i in range(place, len(self._kept)):
+            self._kept[i] = (self._kept[i][0], {**self._kept[i][1], scene: before[scene]})
+        self._labels = {**self._labels, scene: before[scene]}
+        return True
 
     def _again(self) -> None:
         """Go through everything from the start: what was undone or redone was not the last thing done."""

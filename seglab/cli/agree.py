@@ -24,6 +24,7 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser("agree", help=summary, description=summary)
     parser.add_argument("first", type=Path, metavar="PROJECT", help="a project's folder; only read")
     parser.add_argument("second", type=Path, metavar="OTHER", help="another project, or a file of labels; only read")
+    parser.add_argument("--scene", metavar="NAME", help="which of the project's scenes; its first one if left out")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a summary")
     parser.set_defaults(run=_run)
 
@@ -31,7 +32,7 @@ def add_command(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from seglab.app.annotators import compare_projects
 
-    show(compare_projects(options.first, options.second).to_json(), options.json, _format)
+    show(compare_projects(options.first, options.second, options.scene).to_json(), options.json, _format)
     return 0
 
 

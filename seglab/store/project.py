@@ -297,7 +297,8 @@ class Project:
     def _remove_leftovers(self) -> None:
         # Busy: another process writes, and its temporary files are alive. Not writable: nothing to clean.
         with contextlib.suppress(ProjectBusyError, WriteError), FolderLock(self._folder, timeout_s=0).held():
-            atomic.remove_leftovers(self._folder)
+            for folder in (self._folder, *(self._folder / SCENES_NAME).glob("*")):
+                atomic.remove_leftovers(folder)
             atomic.remove_leftovers(self._folder / ROUNDS_NAME)
 
 

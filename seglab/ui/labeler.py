@@ -274,7 +274,7 @@ class Labeler(widgets.VBox):
     def refresh_model(self) -> None:
         """Show the rounds, and what can be started."""
         session = self.session
-        can_train = bool(session.objects) and "retrain" not in self.work.running
+        can_train = any(session.scenes.values()) and "retrain" not in self.work.running
         self.model.show(session.rounds, session.round, can_train, session.previewing)
         self.suggest.suggest.disabled = "suggest" in self.work.running
         self._refresh_buttons()

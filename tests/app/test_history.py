@@ -120,6 +120,45 @@ def test_every_step_equals_what_is_in_force_gone_through_at_once(events: list[Ev
         assert [e.id for e in followed.done] == sorted(e.id for e in followed.done)
 
 
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(st.sampled_from("aaadcrmiuuUR"), st.sampled_from([None, "b"])), max_size=25))
+def test_scenes_are_followed_as_if_each_were_alone_but_for_the_classes(steps: list[tuple[str, str | None]]) -> None:
+    """Letters: accept, delete, new class, rename, merge classes, import with a class; undo, of any action; redo."""
+    followed, count = History(), 0
+    for number, (step, scene) in enumerate(steps, start=1):
+        state = followed.state(scene)
+        objects, names = [o.id for o in state.objects], list(state.classes)
+        own = {} if scene is None else {"scene": scene}
+        place = shapely.box(5 * number, 0, 5 * number + 8, 10)
+        if step == "a":
+            kind, data = "accept", accept_data("water", place, Prompts(), Window(0, 0, 224, 224), 0.5, 0) | own
+        elif step == "d" and objects:
+            kind, data = "delete", {"objects": objects[:1]} | own
+        elif step == "c":
+            kind, data = "class", {"name": f"class {number}", "colour": "#123456"}
+        elif step == "r" and names:
+            kind, data = "rename_class", {"old": names[0], "new": f"name {number}"}
+        elif step == "m" and len(names) > 1:
+            kind, data = "merge_classes", {"source": names[0], "target": names[1]}
+        elif step == "i":
+            found = scored_entry(f"class {number}", place, Window(0, 0, 224, 224), 0.5)
+            kind, data = "import", {"found": [found], "classes": {f"class {number}": "#654321"}, "source": ""} | own
+        elif step == "u" and state.undoable:
+            kind, data = "undo", {"event": state.undoable.id}
+        elif step == "U" and followed.done:
+            kind, data = "undo", {"event": followed.done[number % len(followed.done)].id}
+        elif step == "R" and state.redoable:
+            kind, data = "redo", {"event": state.redoable.id}
+        else:
+            continue
+        followed.follow(Event(number, "", "", kind, data))
+        for name in (None, "b"):
+            assert same(followed.state(name), reduce(followed.done, name))
+        assert followed.state(None).classes == followed.state("b").classes
+        count += 1
+    assert len(followed.done) <= count
+
+
 def test_more_undos_than_are_kept_go_through_the_log_again() -> None:
     count = KEPT + 20
     events = [accept(i, 40 * i, 0) for i in range(1, count + 1)]

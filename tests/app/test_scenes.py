@@ -15,6 +15,7 @@ from shapely.geometry import box
 
 import seglab
 from seglab import errors
+from seglab.app.annotators import compare_projects
 from seglab.app.replay import Drawing, replay
 from seglab.app.session import LabelSession
 from seglab.app.state import History, reduce
@@ -127,6 +128,34 @@ def test_renaming_a_class_reaches_the_labels_files_of_all_scenes(pair) -> None:
     assert set(one.project.read_labels("b")["class"]) == {"lake"}
     one.undo()
     assert set(one.project.read_labels("b")["class"]) == {"water"}
+
+
+def test_only_files_whose_labels_changed_are_written(pair, monkeypatch) -> None:
+    one, two = pair
+    draw(one, 10, 10, 30, 30)
+    draw(two, 10, 10, 30, 30)
+    written: list[str | None] = []
+    write = Project.write_labels
+    monkeypatch.setattr(Project, "write_labels", lambda self, *a: written.append(a[2]) or write(self, *a))
+    monkeypatch.setattr(Project, "change_labels", lambda self, *a: False)
+    draw(one, 40, 10, 60, 30)
+    two.add_class("field")
+    two.undo()
+    one.undo()
+    assert written == [None, "b", "b", None]
+    one.recolour_class("water", "#123456")
+    assert written[4:] == [None, "b"]
+
+
+def test_another_annotators_project_may_have_the_scene_anywhere(pair, open_tiles, tiles, tmp_path) -> None:
+    one, two = pair
+    draw(two, 10, 10, 30, 30)
+    other = open_tiles(tiles[1], project=tmp_path / "hers.seglab")
+    draw(other, 10, 10, 30, 30)
+    assert other.agreement(one.project.folder).f1 == 1
+    assert compare_projects(one.project.folder, tmp_path / "hers.seglab", "b").f1 == 1
+    with pytest.raises(errors.ProjectError, match="has no scene 'c'"):
+        compare_projects(one.project.folder, tmp_path / "hers.seglab", "c")
 
 
 def test_the_project_reopens_on_the_scene_that_was_used_last(open_tiles, tiles, tmp_path) -> None:
