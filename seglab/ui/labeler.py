@@ -77,7 +77,7 @@ class Labeler(widgets.VBox):
         self.scenes.take_along(hand)
         close_trees(former, {*self.children, self.messages, self.jobs})
         self.work.leave(before)
-        self.keyboard.focus_map()
+        self.keyboard.focus_map(self.view.map.model_id)
 
     def _make(self, session: LabelSession) -> None:
         """Make all that shows a scene."""
