@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from seglab.app.opening import open_session
     from seglab.app.session import LabelSession
     from seglab.app.tidy import Tidy
+    from seglab.core.dates import by_date
     from seglab.core.raster import Scene
     from seglab.datasets.examples import example
     from seglab.errors import SegLabError
@@ -25,6 +26,7 @@ _LAZY = {
     "open": ("seglab.app.opening", "open_session"),
     "LabelSession": ("seglab.app.session", "LabelSession"),
     "Scene": ("seglab.core.raster", "Scene"),
+    "by_date": ("seglab.core.dates", "by_date"),
     "Tidy": ("seglab.app.tidy", "Tidy"),
     "SegLabError": ("seglab.errors", "SegLabError"),
     "example": ("seglab.datasets.examples", "example"),
@@ -32,7 +34,7 @@ _LAZY = {
     "label": ("seglab.ui.labeler", "label"),
 }
 
-__all__ = ["LabelSession", "Labeler", "Scene", "SegLabError", "Tidy", "example", "label", "open"]
+__all__ = ["LabelSession", "Labeler", "Scene", "SegLabError", "Tidy", "by_date", "example", "label", "open"]
 
 
 def __getattr__(name: str) -> Any:

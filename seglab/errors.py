@@ -38,6 +38,10 @@ class SceneChangedError(SegLabError):
     """The file of an open scene was replaced by a raster of another shape, place or data type."""
 
 
+class DateError(SegLabError):
+    """A date is unknown or not understood, or its raster does not fit those of the other dates."""
+
+
 class SceneClosedError(SegLabError):
     """A scene was read after it was closed."""
 

@@ -39,6 +39,21 @@ def lakes_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def dry_lakes_path(lakes_path: Path) -> Path:
+    """The same place on another date: the two largest lakes have fallen dry."""
+    path = lakes_path.with_name("dry_lakes.tif")
+    with rasterio.open(lakes_path) as source:
+        profile, image = source.profile, source.read()
+    rows, cols = np.mgrid[: image.shape[1], : image.shape[2]] + 0.5
+    for col, row, radius in (LAKES[1], LAKES[3]):
+        dry = (cols - col) ** 2 + (rows - row) ** 2 <= (radius + 1) ** 2
+        image[:, dry] = np.array([150, 140, 110], dtype=np.uint8)[:, None] + image[:, dry] % 16
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(image)
+    return path
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """The same arithmetic on every machine; on a busy one, threads that wait for each other slow all down."""
@@ -50,7 +65,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def open_lakes(lakes_path: Path, tmp_path: Path) -> Iterator[Callable[..., object]]:
-    """Opens sessions on the lakes; all are closed at the end."""
+    """Opens sessions on the lakes, or on another source; all are closed at the end."""
     import seglab
 
     opened = []
@@ -63,7 +78,7 @@ def open_lakes(lakes_path: Path, tmp_path: Path) -> Iterator[Callable[..., objec
             "isolate": False,
         }
         settings |= changes
-        opened.append(seglab.open(lakes_path, **settings))
+        opened.append(seglab.open(settings.pop("source", lakes_path), **settings))
         return opened[-1]
 
     yield open_

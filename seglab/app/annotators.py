@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.drawing import window_around
 from seglab.app.importing import imported, new_classes
-from seglab.app.labelled import LabelledObject, entry
+from seglab.app.labelled import LabelledObject, dated, entry
 from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import State, reduce
 from seglab.core.agreement import Agreement, Annotated, Annotation, Disagreement, agreement
@@ -251,4 +251,4 @@ def _noted(*notes: str) -> str:
 
 def _entry(o: LabelledObject, shape: tuple[int, int], size: int) -> dict[str, Any]:
     made = entry(o.class_name, o.geometry, window_around(o.geometry, size, 1, shape))
-    return made | {"author": o.author, "unsure": o.unsure, "note": o.note}
+    return made | {"author": o.author, "unsure": o.unsure, "note": o.note} | dated(o.date)

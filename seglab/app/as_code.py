@@ -25,6 +25,8 @@ UNKNOWN = """\
 # The log does not tell which of the three masks was chosen, nor when a box was drawn: the best mask is taken and the
 # box comes first, so that outlines may differ.
 """
+IN_MEMORY = "..."
+"""Stands for a source that has no path."""
 SETTINGS = ("model", "bands", "adapt_from", "adapter", "extra_bands")
 """Of the manifest: what `seglab.open` takes under the same name."""
 
@@ -83,14 +85,15 @@ def accepted_objects(done: Iterable[Event]) -> list[tuple[Event, LabelledObject]
 def _open(done: Iterable[Event], manifest: Mapping[str, Any], project: str) -> list[str]:
     classes = {e.data["name"]: e.data["colour"] for e in done if e.kind == "class" and e.data.get("initial")}
     settings = {"classes": classes, "project": project} | {key: manifest[key] for key in SETTINGS if key in manifest}
-    paths = [card["path"] for card in scene_cards(manifest)]
+    sources = [_source(card) for card in scene_cards(manifest)]
     opening = [
+        *(["# the imagery was in memory: put it here again, with all its dates"] if IN_MEMORY in sources else []),
         "session = seglab.open(",
-        f"    {paths if len(paths) > 1 else paths[0]!r},",
+        f"    [{', '.join(sources)}]," if len(sources) > 1 else f"    {sources[0]},",
         *(f"    {key}={value!r}," for key, value in settings.items()),
         ")",
     ]
-    if len(paths) > 1:
+    if len(sources) > 1:
         opening += [
             "sessions = [session, *map(session.open_scene, list(session.scenes)[1:])]",
             "for session in sessions:",
@@ -99,6 +102,14 @@ def _open(done: Iterable[Event], manifest: Mapping[str, Any], project: str) -> l
         ]
         return opening
     return [*opening, "session.follows = False  # each call below looks in one window, as it was checked"]
+
+
+def _source(card: Mapping[str, Any]) -> str:
+    """What a scene is opened from."""
+    dates = card.get("dates")
+    if dates is not None and None in dates.values():
+        return IN_MEMORY
+    return repr(card["path"] if dates is None else dates)
 
 
 class _Writer:
@@ -117,15 +128,20 @@ class _Writer:
         self._proposing = {event.id for event in done if event.kind == "propose"}
         self._history = History()
         self._scales: dict[str | None, int] = {}
+        # a new project begins with the latest date
+        self._dates = {scene: max(card.get("dates", ""), default="") for scene, card in self._scenes.items()}
 
     def lines(self) -> list[str]:
         """All calls; an empty line before each event."""
         found: list[str] = []
         for event in self._done:
             if not event.data.get("initial"):
-                there = [] if event.kind in SHARED else self._go_to(scene_of(event))
+                there = [] if event.kind in SHARED else self._go_to(scene_of(event), event.data.get("date", ""))
                 found += ["", *there, *_WRITERS.get(event.kind, _Writer._no_call)(self, event)]
             self._history.follow(event)
+        for scene, card in self._scenes.items():
+            if card.get("date", "") != self._dates[scene]:
+                found += ["", *self._go_to(scene, card["date"])]
         return found
 
     @property
@@ -133,11 +149,16 @@ class _Writer:
         """What there is in the scene, before the event that is written."""
         return self._history.labels(self._scene)
 
-    def _go_to(self, scene: str | None) -> list[str]:
-        if scene == self._scene:
-            return []
-        self._scene = scene
-        return [f"session = sessions[{list(self._scenes).index(scene)}]  # {self._scenes[scene]['name']}"]
+    def _go_to(self, scene: str | None, date: str) -> list[str]:
+        """Go to a scene, and take the date into use that something was done on, if that is known."""
+        found = []
+        if scene != self._scene:
+            self._scene = scene
+            found.append(f"session = sessions[{list(self._scenes).index(scene)}]  # {self._scenes[scene]['name']}")
+        if date not in ("", self._dates[scene]):
+            self._dates[scene] = date
+            found.append(f"session.use_date({date!r})")
+        return found
 
     # -- objects
 

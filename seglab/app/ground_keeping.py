@@ -10,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.areas import area_in_scene
 from seglab.app.importing import imported, new_classes
 from seglab.app.label_events import OVERLAPS
+from seglab.app.labelled import dated
 from seglab.app.ledger import Ledger
 from seglab.app.proposed import propose_data
 from seglab.app.state import State
@@ -26,10 +27,11 @@ class GroundKeeping:
     _ledger: Ledger
     grid: Grid
     state: State
+    date: str
     model_size: int
 
     def review(self, polygon: BaseGeometry, crs: Any = None) -> None:
-        """Say that everything inside a polygon is labelled: what is unlabelled there is background.
+        """Say that everything inside a polygon is labelled: what is unlabelled there is background, on the date in use.
 
         Args:
             polygon: in longitude/latitude, or in `crs`.
@@ -40,7 +42,8 @@ class GroundKeeping:
             OutsideSceneError: the polygon does not touch the scene.
         """
         with self._ledger.acting():
-            self._ledger.record("review", area_in_scene(polygon, self.grid, crs), "labels")
+            data = area_in_scene(polygon, self.grid, crs) | dated(self.date)
+            self._ledger.record("review", data, "labels")
 
     def import_labels(
         self,

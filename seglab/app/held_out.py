@@ -115,18 +115,26 @@ def kept_out(state: State) -> tuple[BaseGeometry, ...]:
     return (*(() if state.held_out is None else (state.held_out,)), *state.never_train)
 
 
-def labels_of(objects: Sequence[LabelledObject], classes: Sequence[str], state: State, split: Split) -> Labels:
+def labels_of(
+    objects: Sequence[LabelledObject],
+    classes: Sequence[str],
+    state: State,
+    split: Split,
+    reviewed: Sequence[BaseGeometry] | None = None,
+) -> Labels:
     """A training snapshot.
 
     Args:
         objects: those to take; each has one of `classes`.
         classes: names, in the order of the round's class prompts.
         state, split: the project.
+        reviewed: extents in which everything is labelled, of those in the project; all if None.
     """
     made = tuple(TrainingObject(classes.index(o.class_name), o.geometry, o.prompts, o.window) for o in objects)
     taken = {o.id for o in objects}
     others = tuple(o.geometry for o in state.objects if o.id not in taken)
-    return Labels(tuple(classes), made, state.reviewed, split.ground, others)
+    extents = state.reviewed if reviewed is None else tuple(reviewed)
+    return Labels(tuple(classes), made, extents, split.ground, others)
 
 
 def footprint(objects: Sequence[LabelledObject]) -> tuple[float, ...]:

@@ -32,6 +32,8 @@ class KeptView:
     """Classes that are not drawn."""
     tidy: tuple[tuple[str, float], ...] = ()
     """How masks were tidied on accepting: names of `Tidy` and their values."""
+    date: str = ""
+    """Of the imagery that was seen; empty where the source has no time axis."""
 
     @classmethod
     def from_json(cls, value: Any) -> KeptView:
@@ -50,6 +52,7 @@ class KeptView:
             None if value["class_name"] is None else _text(value["class_name"]),
             tuple(map(_text, value["hidden"])),
             tuple((_text(name), _number(size)) for name, size in value["tidy"]),
+            _text(value.get("date", "")),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.labelled import LabelledObject
+from seglab.app.labelled import LabelledObject, dated
 from seglab.app.nearby import Nearby
 from seglab.app.palette import next_colour
 from seglab.app.proposed import ProposedObject
@@ -120,6 +120,7 @@ def accept_data(
     replaces: int | None = None,
     candidate: int = 0,
     drawn: bool = False,
+    date: str = "",
 ) -> dict[str, Any]:
     """The data of an "accept" event.
 
@@ -129,6 +130,7 @@ def accept_data(
         replaces: the object that it is a better drawing of.
         candidate: which of the model's masks it is, from 0.
         drawn: whether it is not that mask as it was (painted over, or put together from several windows).
+        date: of the imagery that the model saw; empty without a time axis.
     """
     data = {
         "class": class_name,
@@ -139,7 +141,7 @@ def accept_data(
         "round": round_number,
         "candidate": candidate,
         "drawn": drawn,
-    }
+    } | dated(date)
     return data if replaces is None else data | {"replaces": replaces}
 
 
@@ -160,6 +162,7 @@ def _accept(labels: Labels, event: Event) -> None:
         any(o.unsure for o in before),
         " ".join(o.note for o in before if o.note),
         proposed.origin if proposed is not None else "".join(o.origin for o in before),
+        data.get("date", ""),
     )
     labels.put_over(new)
 
@@ -182,6 +185,7 @@ def _import(labels: Labels, event: Event) -> None:
             event.time,
             found.get("unsure", False),
             found.get("note", ""),
+            date=found.get("date", ""),
         )
         labels.put_over(made)
 
@@ -212,6 +216,7 @@ def _propose(labels: Labels, event: Event) -> None:
             found.get("score", 1.0),
             data["origin"],
             data["round"],
+            data.get("date", ""),
         )
         labels.proposals[made.id] = made
         labels.proposed_nearby.add(made.id, outline)
@@ -232,6 +237,7 @@ def _confirm(labels: Labels, event: Event) -> None:
             event.author,
             event.time,
             origin=proposed.origin,
+            date=proposed.date,
         )
         labels.put_over(made)
 
@@ -294,6 +300,7 @@ def _merge(labels: Labels, event: Event) -> None:
             any(o.unsure for o in taken),
             notes,
             ", ".join(dict.fromkeys(o.origin for o in taken if o.origin)),
+            largest.date,
         )
     )
 

@@ -41,6 +41,9 @@ class LabelledObject:
     """What a person has to say about it."""
     origin: str = ""
     """Who proposed it, in words; empty where a person made it."""
+    date: str = ""
+    """ISO 8601 date of the imagery that the model saw when it was made; empty where the source has no time axis, and
+    for objects that came from elsewhere."""
 
 
 def entry(class_name: str, outline: BaseGeometry, window: Window) -> dict[str, Any]:
@@ -52,6 +55,11 @@ def entry(class_name: str, outline: BaseGeometry, window: Window) -> dict[str, A
         window: that holds it.
     """
     return {"class": class_name, "geometry": shapely.to_wkb(outline, hex=True), "window": window.to_json()}
+
+
+def dated(date: str) -> dict[str, str]:
+    """What the data of an event holds of a date: nothing where the source has no time axis."""
+    return {"date": date} if date else {}
 
 
 def known_ids(asked: Sequence[int], there: Iterable[int], refusal: Callable[[int | None], SegLabError]) -> list[int]:

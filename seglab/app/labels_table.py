@@ -24,7 +24,8 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         grid: of the scene.
 
     Returns:
-        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), unsure, note, origin, geometry.
+        Columns id, class, prompts (JSON), round, iou, author, time (UTC, ISO 8601), unsure, note, origin, date (of the
+        imagery), geometry.
     """
     columns = {
         "id": [o.id for o in objects],
@@ -37,6 +38,7 @@ def labels_table(objects: Sequence[LabelledObject], grid: Grid) -> gpd.GeoDataFr
         "unsure": [o.unsure for o in objects],
         "note": [o.note for o in objects],
         "origin": [o.origin for o in objects],
+        "date": [o.date for o in objects],
     }
     # Named, since an empty column says nothing of what will be in it.
     typed = {name: pd.Series(values, dtype=_TYPES.get(name, "str")) for name, values in columns.items()}

@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
 from seglab.app.held_out import require_training, seen_by, shown_scenes
+from seglab.app.labelled import dated
 from seglab.app.ledger import Ledger
 from seglab.app.making import card_of, plan_round
 from seglab.app.mapping import (
@@ -29,8 +30,10 @@ from seglab.app.round_scenes import RoundScene, with_held_out
 from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
 from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import State
+from seglab.core.dated_scenes import DatedScenes
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
+from seglab.encoding.encoders import Encoders
 from seglab.encoding.prefixes import prefix_budget, refresh
 from seglab.errors import JobRunningError, SegLabError
 from seglab.inference.sweep import Prediction, predict_scene
@@ -53,21 +56,21 @@ class Learner:
     """Holds the model in use, as it looks at one scene, and makes the next one.
 
     Args:
-        scene: what is being labelled.
+        imagery: of what is being labelled, by date.
         name: the scene's in the project.
         opened: the project, whose scenes all use the same round.
         ledger: where a job's outcome becomes part of the project.
     """
 
-    def __init__(self, scene: Scene, name: str, opened: OpenProject, ledger: Ledger) -> None:
-        self._scene = scene
+    def __init__(self, imagery: DatedScenes, name: str, opened: OpenProject, ledger: Ledger) -> None:
+        self._imagery = imagery
         self._name = name
         self._opened = opened
         self._project = opened.project
         self._base = opened.base
         self._ledger = ledger
         self._extra_bands = tuple(self._project.manifest.get("extra_bands", ()))
-        self._identity = identity_of(self._base, opened.adapter, scene.bands, self._extra_bands)
+        self._identity = identity_of(self._base, opened.adapter, imagery.scene.bands, self._extra_bands)
         self._training: jobs.Job[Round] | None = None
         self._mapping: jobs.Job[Prediction] | None = None
         self._shown: CurrentModel | None = None
@@ -85,7 +88,7 @@ class Learner:
             RoundMismatchError: the round does not fit the model, its bands or its place.
         """
         if number == 0:
-            return CurrentModel(0, self._encoder(self._base), {})
+            return CurrentModel(0, self._encoders(self._base), {})
         return self._restored(*self._project.load_round(number))
 
     @property
@@ -121,7 +124,7 @@ class Learner:
         """Start a map: see LabelSession.predict."""
         if self._mapping is not None and not self._mapping.finished:
             raise JobRunningError("the scene is being mapped; wait for it or cancel it first")
-        current = self.current
+        current = self.current.on(self._imagery.date)  # another one may be taken into use meanwhile
         require_classes(current, state)
         target = new_map_path(self._project.folder_of(self._ledger.scene)) if path is None else path
         self._mapping = jobs.start(self._predict, current, state, target, title="map the scene", unit="Mpx")
@@ -173,17 +176,21 @@ class Learner:
 
     # -- how models are made
 
-    def _encoder(self, model: AdaptedSam, scene: Scene | None = None) -> WindowEncoder:
-        scene, to = self._scene if scene is None else scene, self._opened
-        return WindowEncoder(scene, model, to.embeddings, to.prefixes, self._extra_bands, to.ahead)
+    def _encoders(self, model: AdaptedSam, imagery: DatedScenes | None = None) -> Encoders:
+        to = self._opened
+
+        def make(scene: Scene) -> WindowEncoder:
+            return WindowEncoder(scene, model, to.embeddings, to.prefixes, self._extra_bands, to.ahead)
+
+        return Encoders(self._imagery if imagery is None else imagery, make)
 
     def _looking_here(self, model: CurrentModel) -> CurrentModel:
         """The same model, looking at this scene."""
-        return replace(model, encoder=self._encoder(model.encoder.model))
+        return replace(model, encoders=self._encoders(model.encoder.model))
 
     def _restored(self, tensors: dict[str, np.ndarray], card: dict[str, Any]) -> CurrentModel:
         model = restore(self._base, tensors, card, self._identity)
-        return CurrentModel(card["round"], self._encoder(model), trained_prompts(model, card))
+        return CurrentModel(card["round"], self._encoders(model), trained_prompts(model, card))
 
     # -- training
 
@@ -234,9 +241,9 @@ class Learner:
 
     def _elsewhere(self, model: CurrentModel, name: str, files: ExitStack) -> CurrentModel:
         """The same model, looking at another scene, which is open as long as `files` is."""
-        scene = self._opened.scene(name)
-        files.callback(scene.close)
-        return replace(model, encoder=self._encoder(model.encoder.model, scene))
+        imagery = self._opened.imagery(name)
+        files.callback(imagery.close)
+        return replace(model, encoders=self._encoders(model.encoder.model, imagery))
 
     def load_elsewhere(self, name: str, files: ExitStack) -> LoadRound:
         """What loads rounds as `load` does, to look at any scene.
@@ -258,17 +265,17 @@ class Learner:
 
     def _keep(self, reporter: jobs.Reporter, start: CurrentModel, outcome: RoundOutcome, card: dict[str, Any]) -> Round:
         """Save a round, and use it unless it is worse than the one before, or the person has chosen another model."""
-        encoder = self._encoder(restore(self._base, outcome.tensors, card, self._identity))
+        encoders = self._encoders(restore(self._base, outcome.tensors, card, self._identity))
         worse = Round(0, start.number, card).worse
         if not worse:  # as long as the job can still be cancelled
             seen = [*self.current.encoder.visited(REFRESHED), *start.encoder.visited(REFRESHED)]
-            refresh(reporter, encoder, list(dict.fromkeys(seen))[:REFRESHED])
+            refresh(reporter, encoders.now(), list(dict.fromkeys(seen))[:REFRESHED])
         with self._ledger.lock:
             number = self._project.save_round(outcome.tensors, card)
             if worse or self.current not in (start, self._shown):
                 self._ledger.tell_all("round")
             else:
-                fresh = CurrentModel(number, encoder, trained_prompts(encoder.model, card))
+                fresh = CurrentModel(number, encoders, trained_prompts(encoders.now().model, card))
                 self._ledger.record("round", {"number": number}, "round", lambda: self.take(fresh))
         return Round(number, start.number, card | {"round": number})
 
@@ -276,7 +283,7 @@ class Learner:
         """Use the first impression of a round, unless the person has gone to another model meanwhile."""
         model = restore_preview(start.encoder.model, tensors)
         prompts = dict(zip(classes, model.class_prompts.detach(), strict=True))
-        shown = CurrentModel(start.number, self._encoder(model), prompts, preview=True)
+        shown = CurrentModel(start.number, self._encoders(model), prompts, preview=True)
         with self._ledger.lock:
             if self.current is start:
                 self._shown = shown
@@ -296,7 +303,7 @@ class Learner:
     def _predict(self, reporter: jobs.Reporter, current: CurrentModel, state: State, path: Path) -> Prediction:
         prediction = predict_scene(
             reporter,
-            self._scene,
+            current.encoder.scene,
             current.encoder,
             mapped_classes(current, state),
             path,
@@ -304,6 +311,6 @@ class Learner:
             round_number=current.number,
             area=state.area_of_interest,
         )
-        data = prediction_data(self._project, prediction, state.classes)
+        data = prediction_data(self._project, prediction, state.classes) | dated(current.date or "")
         self._ledger.record("prediction", data, "prediction")
         return prediction

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from shapely.geometry.base import BaseGeometry
 
 from seglab.app.held_out import KEPT_OUT, footprint, labels_of, outlines_of
 from seglab.app.labelled import LabelledObject
@@ -38,6 +39,11 @@ class ShownScene:
     """Objects that no window shows without showing held-out ground too."""
 
     @property
+    def dates(self) -> dict[str, int]:
+        """How many objects training is shown on the imagery of each date; {} where the scene has no time axis."""
+        return {date: len(objects) for date, objects in _by_date(self.scene, self.trained).items() if date}
+
+    @property
     def card(self) -> dict[str, Any]:
         """What the round's card says of the scene."""
         grid = self.scene.current.encoder.scene.grid
@@ -49,6 +55,7 @@ class ShownScene:
             "objects_held_out": len(self.held_out),
             "trained": outlines_of(self.trained),
             "footprint": footprint(self.trained) if self.trained else None,
+            **({"dates": self.dates} if self.dates else {}),
         }
 
 
@@ -83,6 +90,9 @@ class Making:
             notes.append(f"objects of {len(self.scenes)} scenes: {', '.join(counts)}")
             judging = [s.scene.name for s in self.scenes if s.held_out and not s.trained]
             notes += [f"held out as a whole: {', '.join(judging)}"] if judging else []
+        for dates in (s.dates for s in self.scenes if len(s.dates) > 1):
+            counts = (f"{count} of {date}" for date, count in dates.items())
+            notes.append(f"objects are shown on the date they were made on: {', '.join(counts)}")
         if self.left_out:
             notes.append(f"{self.left_out} labelled objects lie too near to ground that is kept out to be trained on")
         return tuple(notes)
@@ -154,24 +164,47 @@ def _class_prompts(scenes: Sequence[RoundScene]) -> dict[str, torch.Tensor]:
 
 def _shown(reporter: Reporter, one: RoundScene, classes: Sequence[str], count: int, config: RoundConfig) -> ShownScene:
     """The chips of a scene to train on, at most `count`."""
-    split, encoder = one.split, one.current.encoder
+    split = one.split
+    chips: list[TrainingChip] = []
+    trained: list[LabelledObject] = []
+    left_out = 0
+    for date, objects in _by_date(one, split.training).items():
+        encoder, share = one.current.on(date).encoder, max(1, round(count * len(objects) / len(split.training)))
+        labels = labels_of(objects, classes, one.state, split, _reviewed_on(one, date))
+        found = build_chips(reporter, labels, encoder.scene, encoder, share, config)
+        chips += found.chips
+        trained += [objects[i] for i in found.trained]
+        left_out += found.left_out
     judges = tuple(o for o in split.held_out if o.class_name in classes)
-    if not split.training:
-        return ShownScene(one, (), (), judges, 0)
-    labels = labels_of(split.training, classes, one.state, split)
-    found = build_chips(reporter, labels, encoder.scene, encoder, count, config)
-    trained = tuple(split.training[i] for i in found.trained)
-    return ShownScene(one, _of_ground(one, found.chips), trained, judges, found.left_out)
+    return ShownScene(one, _of_ground(one, chips), tuple(trained), judges, left_out)
 
 
 def _judging(reporter: Reporter, shown: ShownScene, classes: Sequence[str], total: int) -> tuple[TrainingChip, ...]:
     """The chips of a scene that the round is judged by: its share of the objects that are, of all held-out objects."""
-    one, encoder = shown.scene, shown.scene.current.encoder
-    if not shown.held_out:
-        return ()
-    labels = labels_of(shown.held_out, classes, one.state, one.split)
-    most = max(1, round(JUDGES * len(shown.held_out) / total))
-    return _of_ground(one, held_out_chips(reporter, labels, encoder.scene, encoder, most))
+    one = shown.scene
+    chips: list[TrainingChip] = []
+    for date, objects in _by_date(one, shown.held_out).items():
+        encoder, most = one.current.on(date).encoder, max(1, round(JUDGES * len(objects) / total))
+        labels = labels_of(objects, classes, one.state, one.split, _reviewed_on(one, date))
+        chips += held_out_chips(reporter, labels, encoder.scene, encoder, most)
+    return _of_ground(one, chips)
+
+
+def _by_date(one: RoundScene, objects: Sequence[LabelledObject]) -> dict[str, list[LabelledObject]]:
+    """Objects by the date that they are shown on: what is true of one date's pixels may be wrong of another's.
+
+    Those without a date, or of one that the source has no more, are shown on the date in use.
+    """
+    found: dict[str, list[LabelledObject]] = {}
+    for labelled in objects:
+        found.setdefault(one.current.encoders.known(labelled.date), []).append(labelled)
+    return dict(sorted(found.items()))
+
+
+def _reviewed_on(one: RoundScene, date: str) -> list[BaseGeometry]:
+    """The extents of a scene that were reviewed on a date."""
+    pairs = zip(one.state.reviewed, one.state.reviewed_on, strict=True)
+    return [extent for extent, when in pairs if one.current.encoders.known(when) == date]
 
 
 def _of_ground(one: RoundScene, chips: Sequence[TrainingChip]) -> tuple[TrainingChip, ...]:

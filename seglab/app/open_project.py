@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seglab.app.chronicle import Chronicle
-from seglab.app.scene_cards import first_difference, grid_card, scene_card, source_of
+from seglab.app.scene_cards import first_difference, grid_card, path_of, scene_card, source_of
 from seglab.core.bands import check_band
-from seglab.core.raster import Scene
+from seglab.core.dated_scenes import DatedScenes
 from seglab.encoding.prefixes import PREFIX_FOLDER, prefix_budget
 from seglab.errors import ProjectError
 from seglab.models.sam import AdaptedSam
@@ -62,27 +62,30 @@ class OpenProject:
         self.project.reload_manifest()
         manifest = self.project.manifest
         for card in scene_cards(manifest):
-            card["path"] = source_of(card, self.project.folder)
+            card["path"] = path_of(card, self.project.folder)
         return manifest
 
-    def scene(self, name: str) -> Scene:
-        """Open a scene of the project, in the bands of its model.
+    def imagery(self, name: str) -> DatedScenes:
+        """Open a scene of the project, in the bands of its model, on the date that was in use last.
 
         Raises:
             ProjectError: it has no scene of that name, or what stands in its place is another one.
             SceneNotFoundError, NotARasterError, EmptySceneError, UnsupportedSceneError, BandError: see Scene.open.
         """
         card = self._card(name)
-        source = self.sources.get(name, source_of(card, self.project.folder))
-        scene = Scene.open(source, bands=self.project.manifest["bands"])
+        source = self.sources[name] if name in self.sources else source_of(card, self.project.folder)
+        imagery = DatedScenes.open(source, self.project.manifest["bands"])
+        if card.get("date") in imagery.dates:
+            imagery.use(card["date"])
+        scene = imagery.scene
         key = first_difference({**grid_card(scene.grid), "identity": card["identity"]}, card)
         if key is not None:
-            scene.close()
+            imagery.close()
             raise ProjectError(
                 f"{scene.path!r} is not scene {name!r} of project {str(self.project.folder)!r}: its {key} is another; "
                 "put the scene back, or say where it is now (to seglab.open, or as --scene)"
             )
-        return scene
+        return imagery
 
     def add(self, source: Any) -> str:
         """Add a scene; one that is there already stays as it is.
@@ -99,13 +102,14 @@ class OpenProject:
         """
         project = self.project
         manifest = project.manifest
-        scene = Scene.open(source, bands=manifest["bands"])
+        imagery = DatedScenes.open(source, manifest["bands"])
         try:
+            scene = imagery.scene
             for band in manifest["extra_bands"]:
                 check_band(band, scene.data_bands, scene.band_names)
-            card = scene_card(scene, source, project.folder)
+            card = scene_card(imagery, source, project.folder)
         finally:
-            scene.close()
+            imagery.close()
         with self.chronicle.lock:
             project.reload_manifest()
             name = self._same(card) or project.add_scene(card)

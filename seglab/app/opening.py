@@ -9,9 +9,10 @@ from typing import Any
 
 from seglab import jobs
 from seglab.app.open_project import LAST_SCENE, OpenProject
-from seglab.app.scene_cards import damaged_manifest, find_card, first_difference, scene_card, source_of
+from seglab.app.scene_cards import damaged_manifest, dates_of, find_card, first_difference, scene_card, source_of
 from seglab.app.session import LabelSession
 from seglab.core.bands import check_band
+from seglab.core.dated_scenes import DatedScenes
 from seglab.core.raster import Scene
 from seglab.errors import BandError, ProjectError
 from seglab.models.adapters.registry import new_adapter
@@ -32,6 +33,7 @@ def open_session(
     model: str | None = None,
     *,
     bands: Sequence[int] | None = None,
+    date: Any = None,
     device: str | None = None,
     checkpoint: str | Path | None = None,
     adapt_from: str | int | None = None,
@@ -43,13 +45,17 @@ def open_session(
     """Open a scene for labelling; a project that is there already opens as it was left.
 
     Args:
-        source: a path, a URL, an xarray.DataArray or Dataset, a STAC item, or a NumPy image. A list of those: several
+        source: a path, a URL, an xarray.DataArray or Dataset, a STAC item, or a NumPy image; or several dates of one
+            place: an xarray object with an axis of times, or sources by their date ({"2020-06-01": "a.tif", ...}, for
+            files whose names tell it `seglab.by_date(paths)`). A list of those: several
             scenes of one project, of which the one that was used last is opened. A project's folder, or None with
             `project`: the scene of it that was used last.
         classes: names, or colours '#rrggbb' by name; those the project lacks are added.
         project: the project's folder; `NAME.seglab` in the working directory if None.
         model: "tiny", "vit_b", "vit_l" or "vit_h"; the project's, else "tiny", if None.
         bands: three 1-based bands that the model sees as red, green, blue; the project's, else chosen, if None.
+        date: the one that clicks are answered on, where the source has several; the project's, else the latest, if
+            None. `session.use_date` changes it.
         device: "cuda", "mps" or "cpu"; chosen if None.
         checkpoint: a weights file instead of the model's own.
         adapt_from: where rounds put their adapters: "all" blocks (TransLandSeg as published), "late" (the last
@@ -65,6 +71,7 @@ def open_session(
 
     Raises:
         SceneNotFoundError, NotARasterError, EmptySceneError, UnsupportedSceneError, BandError: see Scene.open.
+        DateError: a date is missing, not understood or there twice; or its raster does not lie as the others do.
         ProjectError: the project belongs to another scene, or its rounds to another model or bands.
         ProjectDamagedError: the project's folder is damaged; nothing in it was changed.
         ModelNotFoundError, CheckpointError, DownloadError, DeviceError: see load_model.
@@ -72,15 +79,15 @@ def open_session(
     """
     sources, folder = _asked_for(source, project)
     with ExitStack() as undo:
-        scene = Scene.open(sources[0], bands=bands)
-        undo.callback(lambda: scene.close())
-        folder = Path.cwd() / f"{scene.name}.seglab" if folder is None else folder
+        imagery = DatedScenes.open(sources[0], bands)
+        undo.callback(lambda: imagery.close())
+        folder = Path.cwd() / f"{imagery.name}.seglab" if folder is None else folder
         known = Project.open(folder).manifest if (folder / MANIFEST_NAME).exists() else {}
-        if bands is None and known.get("bands") not in (None, list(scene.bands)):
-            scene.close()
-            scene = Scene.open(sources[0], bands=known["bands"])
+        if bands is None and known.get("bands") not in (None, list(imagery.scene.bands)):
+            imagery.show_bands(known["bands"])
+        scene = imagery.scene
         settings = {
-            "scene": scene_card(scene, sources[0], folder),
+            "scene": scene_card(imagery, sources[0], folder),
             "bands": list(scene.bands),
             "model": model or known.get("model", "tiny"),
             "adapt_from": known.get("adapt_from", "late") if adapt_from is None else adapt_from,
@@ -96,13 +103,30 @@ def open_session(
             names = [opened.add(each) for each in sources]
             wanted = opened.last if opened.last in names else names[0]
             if wanted != name:
-                scene.close()
-                scene, name = opened.scene(wanted), wanted
-        session = LabelSession(scene, opened, name)
+                imagery.close()
+                imagery, name = opened.imagery(wanted), wanted
+        _take_date(kept, name, imagery, date)
+        session = LabelSession(imagery, opened, name)
         opened.remember(name)
         _add_classes(session, classes)
         undo.pop_all()
     return session
+
+
+def _take_date(project: Project, name: str, imagery: DatedScenes, date: Any) -> None:
+    """Take the date into use that is asked for, else the one that was in use last; the project knows it, and all dates
+    that there are now.
+
+    Raises:
+        DateError: there is no such date.
+    """
+    card = next(card for card in scene_cards(project.manifest) if card["name"] == name)
+    if date is not None or card.get("date") in imagery.dates:
+        imagery.use(imagery.find(card["date"] if date is None else date))
+    if imagery.dates:
+        now = dates_of(imagery)
+        if any(card.get(key) != value for key, value in now.items()):
+            project.update_scene(name, **now)
 
 
 def _asked_for(source: Any, project: str | Path | None) -> tuple[list[Any], Path | None]:

@@ -127,7 +127,7 @@ class Prefetching:
         return lattice_window(*place, self.model_size, self.scale, self.shape)
 
     def _changed(self, what: str) -> None:
-        if what in ("round", "scale", "proposals"):
+        if what in ("round", "scale", "proposals", "date"):
             self._encode_ahead()
         elif what == "mask" and self._ahead.wanted:
             self._ahead.worker.clicked()

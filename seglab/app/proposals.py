@@ -174,6 +174,12 @@ class Draft:
         return len(self._steps) == 1
 
     @property
+    def asked(self) -> tuple[Prompts, ...]:
+        """What the model was asked, one prompt more each time; () where a person has drawn."""
+        drawn = any(candidate.edited is not None for step in self._steps for candidate in step.candidates)
+        return () if drawn else tuple(step.prompts for step in self._steps[1:])
+
+    @property
     def mask(self) -> Proposal | None:
         """The chosen candidate."""
         return self.candidates[self.chosen] if self.candidates else None

@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.labelled import entry
+from seglab.app.labelled import dated, entry
 from seglab.core.windows import Window
 
 
@@ -35,6 +35,8 @@ class ProposedObject:
     """Who proposed it, in words."""
     round: int
     """The round of the model that drew it; 0 before any, or where no model did."""
+    date: str = ""
+    """See `LabelledObject.date`."""
 
 
 def propose_data(
@@ -43,6 +45,7 @@ def propose_data(
     origin: str,
     round_number: int = 0,
     instead_of: Sequence[int] = (),
+    date: str = "",
 ) -> dict[str, Any]:
     """The data of a "propose" event.
 
@@ -52,9 +55,10 @@ def propose_data(
         origin: who proposes, in words.
         round_number: of the model that drew them.
         instead_of: proposed objects that these make obsolete.
+        date: of the imagery that it saw; empty without a time axis.
     """
     data = {"found": list(found), "classes": dict(classes), "origin": origin, "round": round_number}
-    return data | ({"instead_of": list(instead_of)} if instead_of else {})
+    return data | ({"instead_of": list(instead_of)} if instead_of else {}) | dated(date)
 
 
 def scored_entry(class_name: str, outline: BaseGeometry, window: Window, score: float) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def redraw_all(
 
     Args:
         accepted: as they were accepted.
-        load: loads each round once.
+        load: loads each round once, with the encoders of all dates.
         reporter: told how many objects are done.
 
     Returns:
@@ -107,7 +107,7 @@ def redraw_all(
             continue
         for one in objects:
             reporter.check()
-            found[one.id] = redraw(model, one)
+            found[one.id] = redraw(model.on(one.date), one)
             reporter.update(len(found), len(accepted), message=f"round {number}")
     return found
 

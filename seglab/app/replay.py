@@ -194,18 +194,18 @@ def _masks(reporter: Reporter, project: Project, source: Path, drawing: Drawing)
             continue
         opened = OpenProject(project, base, None, project.manifest["adapter"], isolate=False)
         opened.sources[name] = _where(project, name, source, drawing)
-        scene = opened.scene(name)
-        learner = Learner(scene, name, opened, Ledger(opened.chronicle, key, None))
+        imagery = opened.imagery(name)
+        learner = Learner(imagery, name, opened, Ledger(opened.chronicle, key, None))
         try:
             found = redraw_all(objects, learner.load, reporter)
         finally:
-            scene.close()
+            imagery.close()
         masks += [RedrawnMask(o.id, o.round, found[o.id].iou, found[o.id].problem) for o in objects]
     return tuple(masks)
 
 
-def _where(project: Project, name: str, source: Path, drawing: Drawing) -> str:
-    """Where a scene is now."""
+def _where(project: Project, name: str, source: Path, drawing: Drawing) -> Any:
+    """What a scene is opened from now."""
     cards = scene_cards(project.manifest)
     if drawing.scene is None:
         return source_of(next(card for card in cards if card["name"] == name), source)
@@ -213,6 +213,11 @@ def _where(project: Project, name: str, source: Path, drawing: Drawing) -> str:
         raise ProjectError(
             f"the project has {len(cards)} scenes: leave --scene out; if they have moved, open the project once with "
             "seglab.open([...]) and their present paths"
+        )
+    if "dates" in cards[0]:
+        raise ProjectError(
+            f"the scene has {len(cards[0]['dates'])} dates: leave --scene out; if they have moved, open the project "
+            "once with seglab.open({date: path, ...}) and their present paths"
         )
     return drawing.scene
 

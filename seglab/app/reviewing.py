@@ -36,6 +36,7 @@ class Reviewing:
     grid: Grid
     shape: tuple[int, int]
     state: State
+    date: str
     model_size: int
     prediction: Prediction | None
     scale: int
@@ -87,7 +88,7 @@ class Reviewing:
             if inside is not None:
                 found.append(scored_entry(name, inside, window_around(inside, self.model_size, 1, self.shape), score))
         with self._ledger.acting():
-            return self._propose(found, origin, self._learner.current.number, instead_of)
+            return self._propose(found, origin, self._learner.current.number, self.date, instead_of)
 
     def propose_from_map(
         self, min_area_px: int = 20, least_confidence: float = 0.5, reporter: jobs.Reporter | None = None
@@ -116,7 +117,8 @@ class Reviewing:
         found = map_proposals(reporter or silent, prediction, state, self.model_size, min_area_px, least_confidence)
         with self._ledger.acting():
             before = [p.id for p in self.proposals if p.origin.startswith(MAP_ORIGIN)]
-            return self._propose(found, f"{MAP_ORIGIN} of round {prediction.round}", prediction.round, before)
+            date = (state.prediction or {}).get("date", "")  # that the map is of
+            return self._propose(found, f"{MAP_ORIGIN} of round {prediction.round}", prediction.round, date, before)
 
     def confirm(self, *proposal_ids: int, class_name: str | None = None) -> list[LabelledObject]:
         """Make accepted objects of proposed ones; they take ground from those before them, as all accepted ones do.
@@ -191,7 +193,7 @@ class Reviewing:
         return float(col), float(row)
 
     def _propose(
-        self, found: list[dict[str, Any]], origin: str, round_number: int, instead_of: Sequence[int]
+        self, found: list[dict[str, Any]], origin: str, round_number: int, date: str, instead_of: Sequence[int]
     ) -> tuple[ProposedObject, ...]:
         if not found:
             raise ProposalError(
@@ -199,7 +201,7 @@ class Reviewing:
                 "not accepted, reviewed or dismissed already"
             )
         classes = new_classes(found, self.state)
-        data = propose_data(found, classes, origin, round_number, instead_of)
+        data = propose_data(found, classes, origin, round_number, instead_of, date)
         event = self._ledger.record("propose", data, "classes" if classes else "proposals")
         return tuple(p for p in self.proposals if p.id % PARTS == event)
 

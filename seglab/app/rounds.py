@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from seglab.app.state import State
 from seglab.core.masks import rasterize
 from seglab.encoding.encoder import WindowEncoder
+from seglab.encoding.encoders import Encoders
 from seglab.errors import RoundMismatchError
 from seglab.models.sam import AdaptedSam
 from seglab.training.job import RoundOutcome
@@ -48,11 +49,23 @@ class CurrentModel:
 
     number: int
     """Its round; 0 before any."""
-    encoder: WindowEncoder
+    encoders: Encoders
+    """Of every date."""
     trained: dict[str, torch.Tensor]
     """(prompt_dim,) class prompt by class name, for the classes the round knows."""
     preview: bool = False
     """Whether this is a first impression of the round that is being trained."""
+    date: str | None = None
+    """Of the scene that it looks at; None: the one that is in use when it is asked."""
+
+    @property
+    def encoder(self) -> WindowEncoder:
+        """Of the scene that it looks at."""
+        return self.encoders.now() if self.date is None else self.encoders.of(self.date)
+
+    def on(self, date: str) -> CurrentModel:
+        """The same model, which stays with the scene of a date: for an object made there, and for a job."""
+        return replace(self, date=self.encoders.known(date))
 
     def class_prompts(self, state: State) -> dict[str, torch.Tensor]:
         """A prompt for every class that has one: trained, else the mean embedding of the class's first objects.
@@ -70,7 +83,7 @@ class CurrentModel:
             for obj in [o for o in objects if o.class_name == name][:EXEMPLARS]:
                 mask = torch.from_numpy(rasterize(obj.geometry, obj.window))
                 with torch.inference_mode():
-                    means.append(model.exemplar(self.encoder.embedding(obj.window)[0], mask))
+                    means.append(model.exemplar(self.on(obj.date).encoder.embedding(obj.window)[0], mask))
             prompts[name] = torch.stack(means).mean(0)
         return prompts
 

@@ -9,31 +9,34 @@ from typing import Any
 
 from affine import Affine
 
+from seglab.core.dated_scenes import DatedScenes
 from seglab.core.grid import Grid, parse_crs
 from seglab.core.handles import is_remote
-from seglab.core.raster import Scene
-from seglab.errors import ProjectDamagedError
+from seglab.errors import ProjectDamagedError, ProjectError
 from seglab.store.project import Project
 from seglab.store.schema import scene_cards
 
 GRID_KEYS = ("width", "height", "transform", "crs")
 
 
-def scene_card(scene: Scene, source: Any, folder: Path) -> dict[str, Any]:
+def scene_card(imagery: DatedScenes, source: Any, folder: Path) -> dict[str, Any]:
     """What identifies a scene: its pixels' place, not the path it happens to have today; without a CRS its name, and
-    for an array its content.
+    for an array its content. It may get more dates, so that with dates its name counts.
 
     Args:
-        scene: open.
+        imagery: of its dates.
         source: what it was opened from.
         folder: the project's.
     """
+    scene = imagery.scene
     card = {
-        "name": scene.name,
+        "name": imagery.name,
         **grid_card(scene.grid),
         "path": str(scene.path),
-        "identity": scene.name if isinstance(source, (str, Path)) else scene.fingerprint,
+        "identity": imagery.name if imagery.dates or isinstance(source, (str, Path)) else scene.fingerprint,
     }
+    if imagery.dates:
+        return card | dates_of(imagery)
     beside = None if is_remote(scene.path) else _beside(Path(scene.path), folder)
     return card if beside is None else card | {"beside": beside}
 
@@ -63,7 +66,32 @@ def grid_of(card: Mapping[str, Any]) -> Grid:
         ) from error
 
 
-def source_of(card: Mapping[str, Any], folder: Path) -> str:
+def dates_of(imagery: DatedScenes) -> dict[str, Any]:
+    """What a card says of a scene with dates: where the raster of each is (None: in memory), and which is in use."""
+    return {"dates": {date: imagery.files.get(date) for date in imagery.dates}, "date": imagery.date}
+
+
+def source_of(card: Mapping[str, Any], folder: Path) -> Any:
+    """What a scene is opened from now: its path, or those of its dates.
+
+    Args:
+        card: the scene's.
+        folder: the project's.
+
+    Raises:
+        ProjectError: its dates were in memory.
+    """
+    dates = card.get("dates")
+    if dates is None:
+        return path_of(card, folder)
+    if None in dates.values():
+        raise ProjectError(
+            f"the dates of scene {card['name']!r} were in memory; pass them to seglab.open again, with project="
+        )
+    return dict(dates)
+
+
+def path_of(card: Mapping[str, Any], folder: Path) -> str:
     """Where a scene is now: beside the project, if it was moved along with it, else where it was.
 
     Args:

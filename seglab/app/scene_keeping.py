@@ -64,7 +64,7 @@ class SceneKeeping:
             SceneNotFoundError, NotARasterError, DamagedSceneError: it cannot be read any more.
         """
         self.project.reload_manifest()
-        session = type(self)(self._opened.scene(name), self._opened, name)
+        session = type(self)(self._opened.imagery(name), self._opened, name)
         self._opened.remember(name)
         return session
 

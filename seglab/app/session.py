@@ -17,6 +17,7 @@ from seglab.active.suggest import Suggestion
 from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.comparing import Comparing
+from seglab.app.dating import Dating
 from seglab.app.following import follow
 from seglab.app.ground_keeping import GroundKeeping
 from seglab.app.held_out import kept_out
@@ -40,10 +41,10 @@ from seglab.app.scene_keeping import SceneKeeping
 from seglab.app.state import State
 from seglab.app.tidy import Tidy, tidied
 from seglab.app.undoing import Undoing
+from seglab.core.dated_scenes import DatedScenes
 from seglab.core.grid import Grid
 from seglab.core.masks import polygons_of
 from seglab.core.prompts import Box, Point, Prompts
-from seglab.core.raster import Scene
 from seglab.errors import (
     NoLabelsError,
     NoMaskError,
@@ -58,6 +59,7 @@ Listener = Callable[["LabelSession", str], None]
 
 
 class LabelSession(
+    Dating,
     ClassEditing,
     ObjectEditing,
     Reviewing,
@@ -76,7 +78,7 @@ class LabelSession(
     Everything that changes a project is on disk when the call returns. Methods may be called from any thread.
 
     Args:
-        scene: the open scene.
+        imagery: of the scene, by date.
         opened: the project that it belongs to.
         name: the scene's name there.
 
@@ -88,23 +90,23 @@ class LabelSession(
 
     def __init__(
         self,
-        scene: Scene,
+        imagery: DatedScenes,
         opened: OpenProject,
         name: str,
     ) -> None:
-        self.scene = scene
+        self._imagery = imagery
         self.scene_name = name
         self.project = opened.project
         self._opened = opened
         self._ledger = Ledger(opened.chronicle, opened.project.scenes[name], opened.author)
         self._view_file = ViewFile(self.project.folder_of(self._ledger.scene))
-        self._areas = Areas(scene.grid)
+        self._areas = Areas(self.grid)
         self._scale = 1
         self._draft = Draft()
         self._refining: int | None = None
         self.follows = True
         self.tidy = Tidy()
-        self._learner = Learner(scene, name, opened, self._ledger)
+        self._learner = Learner(imagery, name, opened, self._ledger)
         self._ahead = self._prefetcher()
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
@@ -190,7 +192,7 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "round", "prediction", "scale", "encoded", "scenes" or "closed". Some changes come from a job's thread.
+        "round", "prediction", "scale", "date", "encoded", "scenes" or "closed". Some changes come from a job's thread.
 
         Returns:
             A function that ends the subscription.
@@ -283,6 +285,7 @@ class LabelSession(
                 self._refining,
                 self._draft.chosen,
                 proposal.edited is not None,
+                self.date,
             )
             try:
                 event = self._ledger.record("accept", data, "labels", self._clear_draft)
@@ -349,7 +352,7 @@ class LabelSession(
         self._learner.close()
         self._ledger.close()
         self._view_file.write()
-        self.scene.close()
+        self._imagery.close()
 
     # -- how it hangs together
 
@@ -378,8 +381,9 @@ class LabelSession(
 
     def _new_file(self, path: str | Path) -> Path:
         """A path to write to, which must not be the scene that is being labelled."""
-        path, scene = Path(path), Path(self.scene.path)
-        if path.exists() and scene.exists() and path.samefile(scene):
+        path = Path(path)
+        files = [Path(name) for name in (*self._imagery.files.values(), self.scene.path)]
+        if path.exists() and any(file.exists() and path.samefile(file) for file in files):
             raise WriteError(f"{str(path)!r} is the scene itself; write to another file")
         return path
 

@@ -88,6 +88,8 @@ class State:
     """Names of classes that went into others, and what those are called now."""
     overlaps: str
     """What happens to objects that overlap: one of label_events.OVERLAPS."""
+    reviewed_on: tuple[str, ...] = ()
+    """On the imagery of which date each of `reviewed` was; "" without a time axis."""
 
     def today(self, name: str) -> str | None:
         """What the class of a name, maybe an old one, is called now; None for one that never was."""
@@ -155,11 +157,13 @@ class History:
         """What the events so far lead to in a scene."""
         areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
         interest: BaseGeometry | None = None
+        reviewed_on: list[str] = []
         current = 0
         for event in [e for e in self.done if e.kind in _STANDING and concerns(e, scene)]:  # few, of ten thousand
             with _decoding(event):
                 if event.kind in areas:
                     areas[event.kind].append(shapely.from_wkb(event.data["geometry"]))
+                    reviewed_on += [event.data.get("date", "")] if event.kind == "review" else []
                 elif event.kind == "area_of_interest":
                     found = event.data["geometry"]
                     interest = None if found is None else shapely.from_wkb(found)
@@ -185,6 +189,7 @@ class History:
             dict(labels.renamed),
             dict(labels.merged),
             labels.overlaps,
+            tuple(reviewed_on),
         )
 
     def count(self, scene: str | None) -> int:

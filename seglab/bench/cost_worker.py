@@ -26,6 +26,7 @@ from seglab.core.prompts import Point, Prompts
 from seglab.core.raster import Scene
 from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
+from seglab.encoding.encoders import Encoders
 from seglab.models.adapters.registry import new_adapter
 from seglab.models.prefix import Prefix
 from seglab.models.sam import AdaptedSam
@@ -178,7 +179,7 @@ def measure_clicks(name: str, chip: int, repeats: int) -> dict[str, float]:
 def _seglab_calls(model: AdaptedSam, scene: Scene, disc: np.ndarray) -> dict[str, Callable[[], object]]:
     chip = model.spec.image_size
     encoder = WindowEncoder(scene, model, ArrayCache(CACHE_BYTES))
-    current, draft = CurrentModel(0, encoder, {}), Draft()
+    current, draft = CurrentModel(0, Encoders.single(encoder), {}), Draft()
     window, corner = Window(0, 0, chip, chip), chip / 4
     places = np.random.default_rng(1).uniform(corner, 3 * corner, (1000, 2)).tolist()
 

@@ -19,6 +19,7 @@ from seglab.bench.held_out import EMBEDDING_BYTES, Caches, HeldOut
 from seglab.bench.labelling import Annotator, Labelled, label_outright, label_with
 from seglab.core.masks import rasterize
 from seglab.datasets.folder import open_dataset
+from seglab.encoding.encoders import Encoders
 from seglab.errors import TrainingError
 from seglab.jobs import SilentReporter
 from seglab.models.adapters.registry import new_adapter
@@ -98,7 +99,9 @@ class Learning:
         """Label an object, with the model's help if the run says so."""
         if not self._run.assisted:
             return label_outright(image, thing, self.model.spec.image_size)
-        return label_with(CurrentModel(self.number, self._caches.encoder(image, self.model), {}), image, thing)
+        return label_with(
+            CurrentModel(self.number, Encoders.single(self._caches.encoder(image, self.model)), {}), image, thing
+        )
 
     def class_prompts(self, labelled: list[Labelled]) -> dict[int, torch.Tensor]:
         """A prompt by class index: trained, else the mean embedding of the class's first objects."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _AXES = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"), ("northing", "easting"), ("row", "col"))
 _LONGITUDES = ("lon", "longitude")
+_TIMES = ("time", "t", "date", "datetime")
 _UNEVEN = 0.05  # pixels; coordinates kept as 32-bit numbers stray a little
 
 
@@ -60,6 +61,19 @@ def pixels_of_xarray(source: xarray.DataArray | xarray.Dataset) -> Pixels:
     )
 
 
+def time_axis(source: xarray.DataArray | xarray.Dataset) -> str | None:
+    """Name of the axis along which a source has more than one date: one with a usual name, or with dates along it."""
+    for axis, size in source.sizes.items():
+        if size > 1 and (str(axis).lower() in _TIMES or (axis in source.coords and _are_dates(source.coords[axis]))):
+            return str(axis)
+    return None
+
+
+def _are_dates(labels: xarray.DataArray) -> bool:
+    """Whether they are datetime64, or objects as cftime and datetime have them."""
+    return labels.dtype.kind == "M" or (labels.dtype.kind == "O" and hasattr(labels.values.flat[0], "isoformat"))
+
+
 def _layers(source: xarray.DataArray | xarray.Dataset) -> tuple[list[xarray.DataArray], tuple[str, ...]]:
     """One 2-D DataArray per band, and the bands' names."""
     if hasattr(source, "data_vars"):
@@ -70,7 +84,7 @@ def _layers(source: xarray.DataArray | xarray.Dataset) -> tuple[list[xarray.Data
         if any(layer.ndim != 2 or layer.shape != layers[0].shape for layer in layers):
             sizes = {str(v.name): dict(v.sizes) for v in variables}
             raise UnsupportedSceneError(
-                f"the variables do not lie on one grid of (y, x): {sizes!r}; select a time or a variable first"
+                f"the variables do not lie on one grid of (y, x): {sizes!r}; select a date or a variable first"
             )
         _check_count(len(layers))
         return layers, tuple(str(v.name) for v in variables)
@@ -85,6 +99,11 @@ def _layers(source: xarray.DataArray | xarray.Dataset) -> tuple[list[xarray.Data
     if not others:
         return [array], (str(array.name or ""),)
     axis = others[0]
+    if axis == time_axis(array):
+        raise UnsupportedSceneError(
+            f"the array has {array.sizes[axis]} dates along {axis!r}: seglab.open takes them all; for one, select it "
+            f"with .isel({axis}=-1)"
+        )
     _check_count(array.sizes[axis])
     labels = array.coords[axis].values if axis in array.coords else np.arange(array.sizes[axis])
     names = tuple(map(str, labels)) if labels.dtype.kind in "UO" else _long_names(array)

@@ -62,7 +62,7 @@ def locate(source: Any, workdir: str | Path | None = None) -> Located:
     xarray = sys.modules.get("xarray")  # whoever passes one has imported it
     if xarray is not None and isinstance(source, xarray.DataArray | xarray.Dataset):
         return _write(pixels_of_xarray(source), workdir)
-    if _is_stac(source):
+    if is_stac(source):
         href, name = pick_asset(source)
         located = _locate_path(href)
         return Located(located.path, name, located.fingerprint)
@@ -129,7 +129,8 @@ def _remote_fingerprint(url: str) -> str:
 # -- STAC
 
 
-def _is_stac(source: Any) -> bool:
+def is_stac(source: Any) -> bool:
+    """Whether it is a STAC item: pystac's, or its dict."""
     if isinstance(source, Mapping):
         return "assets" in source
     return hasattr(source, "assets") and hasattr(source, "get_self_href")

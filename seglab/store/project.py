@@ -159,6 +159,21 @@ class Project:
             self.update_manifest(scenes=[*known.get("scenes", ()), {**card, "name": name}])
             return name
 
+    def update_scene(self, name: str, **changes: Any) -> None:
+        """Replace entries of a scene's card in the manifest.
+
+        Args:
+            name: of a scene that is there.
+            changes: entries of its card.
+
+        Raises:
+            ProjectError, ProjectDamagedError, WriteError: see `update_manifest`.
+        """
+        with self._lock.held():
+            known = read_manifest(self._folder / MANIFEST_NAME)
+            first, *others = (card | (changes if card["name"] == name else {}) for card in scene_cards(known))
+            self.update_manifest(scene=first, **({"scenes": others} if others else {}))
+
     @property
     def cache_folder(self) -> Path:
         """Where caches of this project go (may not exist yet); may be deleted at any time."""

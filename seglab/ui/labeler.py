@@ -14,6 +14,7 @@ from seglab.core.overlay import MapFrame, overlay_png
 from seglab.ui.class_panel import ClassPanel
 from seglab.ui.commands import commands
 from seglab.ui.connection import Connection
+from seglab.ui.dating import Dating
 from seglab.ui.editing import ClassEditing, ObjectEditing
 from seglab.ui.help_panel import HelpPanel
 from seglab.ui.hover import HoverPreview
@@ -91,6 +92,7 @@ class Labeler(widgets.VBox):
         self.hover = HoverPreview(self)
         self.imagery = Imagery(self)
         self.layering = Layering(self)
+        self.dating = Dating(self)
         self.connection = Connection(self)
         self.scenes = Scenes(self)
         self._make_map()
@@ -130,7 +132,8 @@ class Labeler(widgets.VBox):
         self.export = ExportPanel("labels" if len(self.session.scenes) == 1 else f"labels_{name}", work.export)
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
-        self.objects = ObjectsPanel(self.object_editing, scene.grid.pixel_size_m, self.review_panel, scene)
+        pixel = scene.grid.pixel_size_m
+        self.objects = ObjectsPanel(self.object_editing, pixel, self.review_panel, self.session.imagery_of)
         teach = widgets.VBox([self.model, self.maps, self.suggest, self.export])
         bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
         look = LookEditor(self.session.looks, bands, self.layering.choose_look)
@@ -150,7 +153,7 @@ class Labeler(widgets.VBox):
         status.add_class("seglab-status")
         # The page keeps what comes first, whatever scene is shown: the keys go on working.
         unseen = [self.styling, self.keyboard, self.page, self.strokes, self.panes, self.connection.holder]
-        return [*unseen, self.toolbar, body, self.jobs, status]
+        return [*unseen, self.toolbar, body, self.dating.bar, self.jobs, status]
 
     def _start(self) -> None:
         self._unsubscribe = self.session.subscribe(self._changed)
@@ -225,6 +228,9 @@ class Labeler(widgets.VBox):
                 self.refresh_prediction_state()
                 self.layering.refresh_encoded()
             elif what in ("encoded", "scale"):
+                self.layering.refresh_encoded()
+            elif what == "date":
+                self.dating.follow()
                 self.layering.refresh_encoded()
             elif what == "scenes":
                 self.scenes.refresh()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ipyleaflet
 import shapely
 from xyzservices import TileProvider
 
-from seglab.app.looks import Look, fitted
+from seglab.app.looks import MODEL_LOOK, Look, fitted, presets
 from seglab.app.map_rasters import (
     CONFIDENCE_RAMP,
     StyledRaster,
@@ -19,6 +19,7 @@ from seglab.app.map_rasters import (
     scene_raster,
 )
 from seglab.app.mapping import map_colours, map_meanings
+from seglab.core.raster import Scene
 from seglab.ui.layers_panel import LAYERS, NOTHING
 from seglab.ui.look_editor import ramp_legend, titles_after
 from seglab.ui.panels import faint
@@ -38,6 +39,9 @@ WITH = {"labels": ("labels", "proposed"), "imagery": ("imagery", "second")}
 _LOOK = "look: "
 """Before the title of a look, among what can be put beside the divider."""
 
+_DATE = "date: "
+"""Before a date, likewise."""
+
 
 class Layering:
     """Handlers of the layers panel.
@@ -50,6 +54,7 @@ class Layering:
         self._app = app
         self.look: Look = next(iter(app.session.looks.values()))
         """What the imagery shows."""
+        self._asked = self.look  # without the stretch that was found for the date that is seen
         self._drawn: tuple[Any, ...] = ()
         self._makers: dict[str, Callable[[], StyledRaster]] = {
             "prediction": lambda: class_raster(app.session),
@@ -61,7 +66,7 @@ class Layering:
         """Show the scene and its maps."""
         app = self._app
         with app.messages:
-            self._show_scene("imagery", self.look)
+            self._show_scene("imagery", self.look, app.dating.scene)
         for layer in LAYERS:
             self.show_layer(layer.pane)
         self.refresh_maps()
@@ -83,13 +88,17 @@ class Layering:
 
     def choose_look(self, look: Look) -> None:
         """Look at other bands, or by another stretch."""
-        app = self._app
+        app, scene = self._app, self._app.dating.scene
         with app.messages:
-            self._show_scene("imagery", look)
-            self.look = fitted(app.session.scene, look)
+            self._show_scene("imagery", look, scene)
+            self.look, self._asked = fitted(scene, _look_on(scene, look)), look
         app.layers.look.show(self.look)
         self._offer()
         self.swipe()  # the titles, and what is on the right must be another look
+
+    def show_date(self) -> None:
+        """Show the date that is to be seen, by the same look: a stretch that was not set by hand is found anew."""
+        self.choose_look(self._asked)
 
     def next_look(self) -> None:
         """Go to the next of the presets."""
@@ -132,11 +141,20 @@ class Layering:
         app = self._app
         if value.startswith(_LOOK):
             title = value.removeprefix(_LOOK)
-            self._show_scene("second", app.session.looks[title])
+            self._show_scene("second", app.session.looks[title], app.dating.scene)
+            return {"pane": "second", "title": title}
+        if value.startswith(_DATE):
+            title = value.removeprefix(_DATE)
+            self._show_scene("second", self._asked, app.session.scene_at(title))
             return {"pane": "second", "title": title}
         if value:
             app.layers.rows[value].eye.value = True
-        return {"pane": value, "title": self.look.title if value == "imagery" else title}
+        return {"pane": value, "title": self._imagery_title() if value == "imagery" else title}
+
+    def _imagery_title(self) -> str:
+        """What the imagery is called beside the divider: beside another date, its own."""
+        beside = self._app.layers.sides()[1][0]
+        return self._app.dating.date if beside.startswith(_DATE) else self.look.title
 
     # -- how layers follow the session
 
@@ -176,15 +194,15 @@ class Layering:
         app, there = self._app, self._there()
         notes = {"confidence": ramp_legend(CONFIDENCE_RAMP, "0 %", "100 %")} if "confidence" in there else {}
         if "changed" in there:
-            former, latest = app.session.former_prediction, app.session.prediction
+            former, latest = app.session.state.former_prediction, app.session.state.prediction
             assert former is not None and latest is not None
-            notes["changed"] = faint(
-                f"Map by {_model(latest.round)} against the one before, by {_model(former.round)}."
-            )
+            notes["changed"] = faint(f"Map by {_model(latest)} against the one before, by {_model(former)}.")
         elif "prediction" in there:
             notes["changed"] = faint("Needs a second map of the scene.")
         else:
             notes["prediction"] = faint("Not mapped yet.")
+        if "prediction" in there and app.session.dates:
+            notes["prediction"] = faint(f"Made by {_model(app.session.state.prediction or {})}.")
         for layer in LAYERS:
             if layer.pane != "encoded":
                 app.layers.note(layer.pane, notes.get(layer.pane, ""))
@@ -211,7 +229,8 @@ class Layering:
         panes = {layer.title: layer.pane for layer in reversed(LAYERS) if layer.pane in there}
         others = [look for look in app.session.looks.values() if look.title != self.look.title]
         others.sort(key=lambda look: look.bands == self.look.bands)  # what looks different first
-        looks = {f"Imagery: {look.title}": _LOOK + look.title for look in others}
+        looks = {f"Imagery: {date}": _DATE + date for date in app.session.dates if date != app.dating.date}
+        looks |= {f"Imagery: {look.title}": _LOOK + look.title for look in others}
         left = {"Imagery": "imagery", NOTHING: "", **panes}
         maps = {title: pane for title, pane in panes.items() if pane in MAPS}
         app.layers.offer(left, {**looks, **maps, **panes, NOTHING: ""})
@@ -223,8 +242,13 @@ class Layering:
         elif pane == "encoded":
             self.refresh_encoded()
 
-    def _show_scene(self, pane: str, look: Look) -> None:
-        self._app.imagery.show(pane, scene_raster(self._app.session.scene, look))
+    def _show_scene(self, pane: str, look: Look, scene: Scene) -> None:
+        self._app.imagery.show(pane, scene_raster(scene, _look_on(scene, look)))
+
+
+def _look_on(scene: Scene, look: Look) -> Look:
+    """A look of one date on another: as the model sees it, each has a stretch of its own."""
+    return presets(scene)[MODEL_LOOK] if look.title == MODEL_LOOK else look
 
 
 def _basemap(provider: TileProvider) -> ipyleaflet.TileLayer:
@@ -240,5 +264,7 @@ def _basemap(provider: TileProvider) -> ipyleaflet.TileLayer:
     )
 
 
-def _model(round_number: int) -> str:
-    return f"round {round_number}" if round_number else "the model as delivered"
+def _model(made: Mapping[str, Any]) -> str:
+    """Who made a map, and of which date, by its event's data."""
+    number, date = made.get("round"), made.get("date", "")
+    return (f"round {number}" if number else "the model as delivered") + (f" on {date}" if date else "")

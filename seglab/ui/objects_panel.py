@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import anywidget
@@ -119,10 +119,12 @@ class ObjectsPanel(widgets.VBox):
         handlers: what the buttons call.
         pixel_m: side of a scene pixel, metres; None: areas are in pixels.
         review: stands below the list in place of the actions while it shows the proposed objects.
-        scene: that the thumbnails show.
+        scene_of: gives the imagery of an object's date, for its thumbnail.
     """
 
-    def __init__(self, handlers: ObjectHandlers, pixel_m: float | None, review: widgets.Widget, scene: Scene) -> None:
+    def __init__(
+        self, handlers: ObjectHandlers, pixel_m: float | None, review: widgets.Widget, scene_of: Callable[[str], Scene]
+    ) -> None:
         self._handlers, self._pixel_m, self._review = handlers, pixel_m, review
         self._objects: tuple[LabelledObject, ...] = ()
         self._proposed: tuple[ProposedObject, ...] = ()
@@ -135,7 +137,7 @@ class ObjectsPanel(widgets.VBox):
         self.by_class = widgets.Dropdown(options=[ALL_CLASSES], tooltip="Only objects of this class")
         self.by_state = widgets.Dropdown(options=STATES, tooltip="All objects, or those to look at again")
         self.list = ObjectList(self._pick, self._step, self._send_page, self._send_thumbnails)
-        self._thumbnails = Thumbnails(scene, self.list.give_thumbnail)
+        self._thumbnails = Thumbnails(scene_of, self.list.give_thumbnail)
         self.list.add_class("seglab-objects")
         self.count = widgets.HTML()
         self._make_actions()
@@ -264,8 +266,8 @@ class ObjectsPanel(widgets.VBox):
         return [obj.id, place, obj.class_name, area, f"{obj.iou:.2f}", obj.round, obj.author, obj.unsure, obj.note]
 
     def _send_thumbnails(self, numbers: list[int]) -> None:
-        place = {o.id: o.geometry for o in self._shown[self.list.first : self.list.first + PAGE]}
-        self._thumbnails.ask([(i, place[i]) for i in numbers if i in place])
+        shown = {o.id: (o.id, o.geometry, o.date) for o in self._shown[self.list.first : self.list.first + PAGE]}
+        self._thumbnails.ask([shown[i] for i in numbers if i in shown])
 
     # -- the selection
 

@@ -129,6 +129,8 @@ class ProjectWork:
         if kept is None:
             return
         self.take(kept)
+        if kept.date in app.session.dates and kept.date != app.dating.date:
+            app.dating.look(kept.date)
         if kept.center is not None and kept.zoom is not None:
             app.view.map.center, app.view.map.zoom = kept.center, kept.zoom
 
@@ -154,5 +156,5 @@ class ProjectWork:
         tidy = tuple((name, float(value)) for name, value in vars(app.session.tidy).items())
         return KeptView(
             tuple(shown.center), float(shown.zoom), app.toolbar.tool, app.classes.chosen,
-            tuple(sorted(app.classes.hidden)), tidy,
+            tuple(sorted(app.classes.hidden)), tidy, app.dating.date,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from seglab.core.masks import rasterize
 from seglab.core.metrics import iou
 from seglab.datasets.folder import open_dataset
 from seglab.encoding.encoder import WindowEncoder
+from seglab.encoding.encoders import Encoders
 from seglab.models.registry import load_model
 from seglab.store.cache import ArrayCache
 from tests.bench_units.conftest import SIZE
@@ -90,7 +91,7 @@ def test_a_good_mask_is_taken_and_another_is_painted_right(ground: Ground, stack
     cache = ArrayCache(2**24)
 
     def assisted(image, thing):
-        return label_with(CurrentModel(0, WindowEncoder(image.scene, model, cache), {}), image, thing)
+        return label_with(CurrentModel(0, Encoders.single(WindowEncoder(image.scene, model, cache)), {}), image, thing)
 
     for item in annotator.label(assisted, 4):
         quality = iou(rasterize(item.outline, (SIZE, SIZE)), rasterize(item.thing.outline, (SIZE, SIZE)))

@@ -30,6 +30,20 @@ labeler = seglab.label(photo, classes={"thing": "#ffffff"}, project="plain.segla
 session = labeler.session
 labeler
 """
+DATED = """
+import rasterio
+import seglab
+from seglab.datasets.examples import example
+
+latest = example("landsat")
+with rasterio.open(latest) as source:
+    profile, image = source.profile, source.read()
+with rasterio.open("earlier.tif", "w", **profile) as target:
+    target.write(image[:, ::-1])
+labeler = seglab.label({"2000-08-01": "earlier.tif", "2002-07-21": latest}, project="dated.seglab", device="cpu")
+session = labeler.session
+labeler
+"""
 MAPPED = """
 session.click(744.5, 271.5, crs="pixel")
 session.accept("water")
@@ -224,6 +238,27 @@ def test_divider_between_two_looks(page: Page, app: Lab) -> None:
     page.keyboard.press("Shift+W")
     divider.wait_for()
     until(page, lambda seen: difference(seen, moved) > 30, "the right look alone")
+    assert page.console == []
+
+
+def test_dates_are_seen_one_by_one_and_clicks_follow_when_told(page: Page, jupyter: Lab) -> None:
+    open_app(page, jupyter, DATED)
+    wait_for_tiles(page, least=4)
+    latest = the_map(page)
+    bar = page.locator(".seglab-dates")
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    page.keyboard.press(",")
+    bar.get_by_text("Viewing 2000-08-01; clicks are answered on 2002-07-21.").wait_for()
+    until(page, lambda seen: difference(seen, latest) > 10, "the earlier date")
+    screenshot(page, "dates_apart")
+    bar.get_by_role("button", name="Use this date").click()
+    bar.get_by_text("Clicks are answered on this date.").wait_for()
+    assert jupyter.run("print(session.date, len(session.labels))", NOTEBOOK) == "2000-08-01 0\n"
+
+    bar.locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowRight")
+    bar.get_by_text("Viewing 2002-07-21; clicks are answered on 2000-08-01.").wait_for()
+    until(page, lambda seen: difference(seen, latest) < 1, "the latest date, and no tile of the other")
     assert page.console == []
 
 

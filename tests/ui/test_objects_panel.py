@@ -14,8 +14,11 @@ from seglab.ui.objects_panel import ALL_CLASSES, PAGE, ObjectsPanel, area_text
 from tests.ui.conftest import LAKE
 
 CLASSES = ["water", "field"]
-SCENE = SimpleNamespace()
-"""Nobody asks for a thumbnail here."""
+
+
+def no_scene(date):
+    """Nobody asks for a thumbnail here."""
+    raise AssertionError(date)
 
 
 def objects(count: int) -> list[SimpleNamespace]:
@@ -55,7 +58,7 @@ def handlers() -> Handlers:
 
 @pytest.fixture
 def panel(handlers) -> ObjectsPanel:
-    made = ObjectsPanel(handlers, 10.0, widgets.VBox(), SCENE)
+    made = ObjectsPanel(handlers, 10.0, widgets.VBox(), no_scene)
     made.show(objects(6), CLASSES)
     return made
 
@@ -92,7 +95,7 @@ def test_filters(panel):
 
 
 def test_empty_list_says_why(handlers):
-    panel = ObjectsPanel(handlers, None, widgets.VBox(), SCENE)
+    panel = ObjectsPanel(handlers, None, widgets.VBox(), no_scene)
     panel.show([], CLASSES)
     assert panel.list.empty == "Nothing is accepted yet."
     panel.show(objects(1), CLASSES)
@@ -154,7 +157,7 @@ def test_nothing_selected_nothing_to_do(panel):
 
 
 def test_ten_thousand_objects_are_one_widget_and_one_page_of_rows(handlers):
-    panel = ObjectsPanel(handlers, 10.0, widgets.VBox(), SCENE)
+    panel = ObjectsPanel(handlers, 10.0, widgets.VBox(), no_scene)
     many = objects(10_000)
     start = time.perf_counter()
     panel.show(many, CLASSES)

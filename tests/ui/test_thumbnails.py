@@ -33,14 +33,14 @@ def given(count: int):
 
 def test_each_once_until_it_changes(made) -> None:
     give, got, done = given(2)
-    makes = Thumbnails(None, give)
+    makes = Thumbnails(lambda date: None, give)
     one, other = box(0, 0, 1, 1), box(0, 0, 2, 2)
-    makes.ask([(1, one), (2, one)])
+    makes.ask([(1, one, ""), (2, one, "")])
     assert done.wait(60) and [number for number, _, _ in got] == [1, 2]
     assert got[0][2] == "data:image/jpeg;base64,eA==" and got[0][1] == stamps([one])[0]
     give, again, done = given(2)
     makes._give = give
-    makes.ask([(1, one), (2, other)])
+    makes.ask([(1, one, ""), (2, other, "")])
     assert done.wait(60) and made == [one, one, other]
     assert again[1][1] != got[1][1]
 
@@ -57,10 +57,10 @@ def test_what_is_no_longer_in_view_is_not_made(monkeypatch) -> None:
 
     monkeypatch.setattr(thumbnails, "thumbnail", slow)
     give, got, done = given(2)
-    makes = Thumbnails(None, give)
-    makes.ask([(i, box(0, 0, i, i)) for i in range(1, 100)])
+    makes = Thumbnails(lambda date: None, give)
+    makes.ask([(i, box(0, 0, i, i), "") for i in range(1, 100)])
     assert started.wait(60)
-    makes.ask([(500, box(0, 0, 5, 5))])
+    makes.ask([(500, box(0, 0, 5, 5), "")])
     go.set()
     assert done.wait(60) and [number for number, _, _ in got] == [1, 500] and len(made) == 2
 
@@ -73,8 +73,8 @@ def test_a_scene_that_cannot_be_read_ends_it_quietly(monkeypatch) -> None:
         raise SceneClosedError("closed")
 
     monkeypatch.setattr(thumbnails, "thumbnail", closed)
-    makes = Thumbnails(None, lambda *_: pytest.fail("nothing to give"))
-    makes.ask([(1, box(0, 0, 1, 1)), (2, box(0, 0, 1, 1))])
+    makes = Thumbnails(lambda date: None, lambda *_: pytest.fail("nothing to give"))
+    makes.ask([(1, box(0, 0, 1, 1), ""), (2, box(0, 0, 1, 1), "")])
     assert tried.wait(60)
 
 
