@@ -16,7 +16,7 @@ from seglab.core.handles import open_dataset
 from seglab.core.layout import layout_of
 from seglab.core.raster import Scene
 from seglab.core.sources import locate
-from seglab.errors import DateError
+from seglab.errors import DateError, SceneClosedError
 
 UNDATED = ""
 """The date of a scene whose source has no time axis."""
@@ -51,6 +51,7 @@ class DatedScenes:
         self._bands = bands
         self._workdir = workdir
         self._open: dict[str, Scene] = {}
+        self._closed = False
         self._lock = threading.RLock()
 
     @classmethod
@@ -146,17 +147,24 @@ class DatedScenes:
 
     def show_bands(self, bands: Sequence[int | str]) -> None:
         """Open the scenes anew, with other bands."""
-        self.close()
-        self._bands = bands
+        with self._lock:
+            self._close_scenes()
+            self._open, self._bands = {}, bands
 
     def close(self) -> None:
-        """Close all scenes."""
-        with self._lock, ExitStack() as closing:
+        """Close all scenes. None is opened any more: see SceneClosedError."""
+        with self._lock:
+            self._closed = True
+            self._close_scenes()
+
+    def _close_scenes(self) -> None:
+        with ExitStack() as closing:
             for scene in self._open.values():
                 closing.callback(scene.close)
-            self._open = {}
 
     def _opened(self, date: str) -> Scene:
+        if self._closed:
+            raise SceneClosedError(f"the scene {self.name!r} is closed; open it again with seglab.open")
         scene = Scene.open(self._sources[date], self._bands, workdir=self._workdir)
         try:
             for other, there in self._open.items():

@@ -43,6 +43,14 @@ def test_the_latest_date_is_in_use_and_each_has_its_own_pixels(files: dict[str, 
     scenes.close()
     with pytest.raises(SceneClosedError):
         new.read(WHOLE)
+    assert scenes.scene is old  # whoever asks for it late learns that it is closed when reading it
+
+
+def test_no_date_is_opened_after_closing(files: dict[str, Path]) -> None:
+    scenes = DatedScenes.open(files)
+    scenes.close()
+    with pytest.raises(SceneClosedError, match="lake_a"):
+        scenes.at("2020-06-01")
 
 
 def test_dates_are_found_by_their_beginning(files: dict[str, Path], tmp_path: Path) -> None:
