@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seglab.app.ledger import Ledger
-from seglab.app.palette import next_colour
+from seglab.core.palette import next_colour
 from seglab.errors import UnknownClassError
 from seglab.store.colours import parse_colour
 

@@ -11,10 +11,10 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.areas import part_in_scene
 from seglab.app.drawing import window_around
 from seglab.app.labelled import entry
-from seglab.app.palette import next_colour
 from seglab.app.state import State
 from seglab.core.grid import PIXEL, Grid
 from seglab.core.masks import on_pixel_edges
+from seglab.core.palette import next_colour
 from seglab.core.pixel_edges import all_on_pixel_edges
 from seglab.datasets.labels_file import CLASS
 from seglab.errors import LabelsFileError, OutsideSceneError, PromptError

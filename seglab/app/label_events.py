@@ -11,9 +11,9 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.labelled import LabelledObject, dated
 from seglab.app.nearby import Nearby
-from seglab.app.palette import next_colour
 from seglab.app.proposed import ProposedObject
 from seglab.core.masks import as_multipolygon
+from seglab.core.palette import next_colour
 from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.store.events import Event

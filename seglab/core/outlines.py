@@ -215,7 +215,7 @@ def find_regions(
     """The regions of a raster that comes in strips, in bounded memory but for the outlines.
 
     Args:
-        strips: of rows from top to bottom, each its values, (rows, width) uint8 or uint16, and k weights of that shape.
+        strips: of rows from top to bottom, each its values, (rows, width) integers, and k weights of that shape.
         ignored: value of pixels that belong to no region; None: there is none.
         least_area: pixels; smaller regions are left out.
     """
@@ -241,7 +241,7 @@ def outlines_of(values: np.ndarray, ignored: int | None = None) -> tuple[np.ndar
     """The regions of a class map that fits into memory.
 
     Args:
-        values: (h, w) uint8 or uint16.
+        values: (h, w) integers.
         ignored: value of pixels that belong to no region; None: there is none.
 
     Returns:

@@ -13,6 +13,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+MANY_VALUES = 12
+"""A strip with more values than these is gone through run by run, and not once for each value."""
+
 
 @dataclass(frozen=True)
 class Regions:
@@ -29,7 +32,14 @@ class Regions:
 
     def at_least(self, area: int) -> Regions:
         """Those of at least so many pixels; the others' numbers become 0."""
-        kept = self.areas >= area
+        return self.where(self.areas >= area)
+
+    def where(self, kept: np.ndarray) -> Regions:
+        """Some of them; the others' numbers become 0.
+
+        Args:
+            kept: (R,) bool.
+        """
         place = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
         return Regions(place[self.number_of], self.values[kept], self.areas[kept], self.means[:, kept])
 
@@ -54,7 +64,7 @@ class RegionLabels:
         """Number the regions of the next rows.
 
         Args:
-            values: (rows, width) uint8 or uint16.
+            values: (rows, width) integers, all strips of one type.
             weights: k of (rows, width), of each of which regions get the mean; as many for every strip.
 
         Returns:
@@ -64,9 +74,14 @@ class RegionLabels:
         """
         numbers = np.zeros((1 + len(values), values.shape[1]), dtype=np.int32)
         first = self._count
-        for value in np.unique(values):
-            if value == self._ignored:
-                continue
+        wanted = np.unique(values)
+        wanted = wanted[wanted != self._ignored] if self._ignored is not None else wanted
+        if len(wanted) > MANY_VALUES:
+            numbers[1:], own = _pieces(values, self._ignored)
+            self._values.append(own)
+            self._count += len(own)
+            wanted = wanted[:0]
+        for value in wanted:
             mask = values == value
             found, pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
             np.add(pieces, self._count - first, out=numbers[1:], where=mask)
@@ -120,3 +135,23 @@ class RegionLabels:
         sums = np.concatenate(self._sums, axis=1) if self._sums else np.zeros((0, 0))
         means = np.stack([np.bincount(members, one, count - 1) / areas for one in sums] or [areas])[: len(sums)]
         return Regions(number_of, values, areas, means)
+
+
+def _pieces(values: np.ndarray, ignored: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The connected pieces of all values at once: runs of equal pixels along rows, joined where they touch.
+
+    Returns:
+        (rows, width) int32: the piece of each pixel, from 1, 0 for ignored ones; (N,) the value of each piece.
+    """
+    begins = np.ones(values.shape, dtype=bool)
+    np.not_equal(values[:, 1:], values[:, :-1], out=begins[:, 1:])
+    run = np.cumsum(begins, dtype=np.int32).reshape(values.shape) - 1
+    meet = (values[1:] == values[:-1]) & (begins[1:] | begins[:-1])  # the first pixel that two runs have in common
+    pairs, count = (run[:-1][meet], run[1:][meet]), int(run[-1, -1]) + 1
+    graph = sparse.coo_array((np.ones(len(pairs[0]), dtype=bool), pairs), shape=(count, count))
+    pieces, piece_of = csgraph.connected_components(graph, directed=False)
+    own = np.empty(pieces, dtype=values.dtype)
+    own[piece_of] = values[begins]
+    kept = np.ones(pieces, dtype=bool) if ignored is None else own != ignored
+    number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    return number[piece_of][run], own[kept]
