@@ -18,6 +18,7 @@ from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.comparing import Comparing
 from seglab.app.dating import Dating
+from seglab.app.exporting import Exporting
 from seglab.app.following import follow
 from seglab.app.ground_keeping import GroundKeeping
 from seglab.app.held_out import kept_out
@@ -46,13 +47,11 @@ from seglab.core.grid import Grid
 from seglab.core.masks import polygons_of
 from seglab.core.prompts import Box, Point, Prompts
 from seglab.errors import (
-    NoLabelsError,
     NoMaskError,
     OutsideSceneError,
     SegLabError,
     WriteError,
 )
-from seglab.export import export_labels
 from seglab.inference.sweep import Prediction
 
 Listener = Callable[["LabelSession", str], None]
@@ -66,6 +65,7 @@ class LabelSession(
     GroundKeeping,
     Comparing,
     Measuring,
+    Exporting,
     RoundKeeping,
     ProjectKeeping,
     SceneKeeping,
@@ -293,7 +293,7 @@ class LabelSession(
                 self._ledger.tell("mask")
             return next(o for o in self.objects if o.id == event)
 
-    # -- maps, suggestions, export
+    # -- maps, suggestions
 
     def predict(self, path: str | Path | None = None) -> jobs.Job[Prediction]:
         """Map the whole scene in the background: a COG of classes, and beside it one of confidence.
@@ -321,18 +321,6 @@ class LabelSession(
         found = suggest_windows(reporter or silent, current, state, count)
         self.expect([suggestion.window for suggestion in found])
         return found
-
-    def export(self, path: str | Path) -> Path:
-        """Write the labels; the suffix says how: .gpkg, .geojson or .tif.
-
-        Raises:
-            NoLabelsError: nothing is accepted yet.
-            UnknownFormatError: no exporter for that suffix.
-            WriteError: the file could not be written.
-        """
-        if not self.objects:
-            raise NoLabelsError("nothing is accepted yet, so there is nothing to export")
-        return export_labels(self.labels, self._new_file(path), grid=self.grid, classes=dict(self.classes))
 
     def as_code(self, check: bool = True) -> str:
         """The Python calls that make this project's labels again.

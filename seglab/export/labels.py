@@ -16,8 +16,7 @@ from seglab.store.geopackage import CLASS_COLUMN
 
 _WRITERS = MappingProxyType(
     {
-        ".gpkg": vector.write_geopackage,
-        ".geojson": vector.write_geojson,
+        **vector.WRITERS,
         ".tif": geotiff.write_geotiff,
         ".tiff": geotiff.write_geotiff,
     }
@@ -39,6 +38,7 @@ def export_labels(
 
     - `.gpkg`: GeoPackage with styles that QGIS applies by itself, in the scene's CRS.
     - `.geojson`: RFC 7946, longitude and latitude; pixel coordinates, and no claim to be more, without a CRS.
+    - `.parquet`, `.fgb`: GeoParquet (needs pyarrow) and FlatGeobuf, in the scene's CRS.
     - `.tif`, `.tiff`: class numbers on the scene's grid (0 is unlabelled, 1 the first class), with colours
       and names.
 
@@ -57,6 +57,7 @@ def export_labels(
         UnknownFormatError: The suffix is none of the above.
         NoLabelsError: There is nothing to export.
         UnknownClassError: A label is of a class that is not in `classes`.
+        MissingPackageError: The format needs a package that is not installed.
         MissingCRSError: Labels and grid do not agree on having a CRS.
         WriteError: The file could not be written; what stood there still does.
     """

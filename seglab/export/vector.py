@@ -1,12 +1,15 @@
-"""Labels as vector files: GeoPackage with QGIS styles, and GeoJSON after RFC 7946."""
+"""Polygons as vector files: GeoPackage with QGIS styles, GeoJSON after RFC 7946, GeoParquet and FlatGeobuf."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import geopandas as gpd
@@ -14,7 +17,7 @@ import pandas as pd
 import pyogrio
 from shapely.geometry import mapping
 
-from seglab.errors import WriteError
+from seglab.errors import MissingPackageError, WriteError
 from seglab.store import atomic, geopackage
 
 LAYER = "labels"
@@ -29,22 +32,23 @@ _DEGREE_DIGITS = 8
 """About 1 mm."""
 
 
-def write_geopackage(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str, str]) -> Path:
+def write_geopackage(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str, str], layer: str = LAYER) -> Path:
     """Write a GeoPackage that opens in QGIS with the colours of its classes.
 
     Args:
         labels: Polygons with a `class` column, in any CRS or in pixel coordinates.
         path: Its name.
         colours: '#rrggbb' per class, in the order of the legend.
+        layer: The name of the layer.
 
     Raises:
         WriteError: It could not be written; what stood there still does.
     """
-    geopackage.write(labels, path, LAYER, colours)
+    geopackage.write(labels, path, layer, colours)
     return path
 
 
-def write_geojson(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str, str]) -> Path:
+def write_geojson(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str, str], layer: str = LAYER) -> Path:
     """Write a GeoJSON feature collection.
 
     With a CRS the positions are longitude and latitude on WGS 84, outer rings counter-clockwise, polygons cut
@@ -54,6 +58,7 @@ def write_geojson(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str,
         labels: Polygons with any columns; `id` becomes the id of the feature too.
         path: Its name.
         colours: '#rrggbb' per class; written as `fill` of each feature, which viewers show (simplestyle).
+        layer: Not used: the file has no place for it.
 
     Raises:
         WriteError: It could not be written; what stood there still does.
@@ -72,6 +77,59 @@ def write_geojson(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str,
     text = json.dumps({**head, "features": features}, ensure_ascii=False, allow_nan=False)
     atomic.write_bytes(path, text.encode("utf-8"))
     return path
+
+
+def write_geoparquet(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str, str], layer: str = LAYER) -> Path:
+    """Write GeoParquet, with the bounds of each polygon, by which readers skip what they do not need.
+
+    Args:
+        labels: Polygons in any CRS; without one the file says that it has none.
+        path: Its name.
+        colours, layer: Not used: the file has no place for them.
+
+    Raises:
+        MissingPackageError: pyarrow is not installed.
+        WriteError: It could not be written; what stood there still does.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingPackageError("GeoParquet needs pyarrow: pip install 'seglab[parquet]'; or write .gpkg or .fgb")
+    with atomic.replacing(path) as temp:
+        labels.to_parquet(temp, compression="zstd", write_covering_bbox=True)
+    return path
+
+
+def write_flatgeobuf(labels: gpd.GeoDataFrame, path: Path, *, colours: Mapping[str, str], layer: str = LAYER) -> Path:
+    """Write FlatGeobuf, with its spatial index.
+
+    Args:
+        labels: Polygons in any CRS or in pixel coordinates.
+        path: Its name.
+        colours: Not used: the file has no place for them.
+        layer: The name of the layer.
+
+    Raises:
+        WriteError: It could not be written; what stood there still does.
+    """
+    with atomic.replacing(path) as temp, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)  # pixel coordinates have none
+        try:
+            pyogrio.write_dataframe(
+                labels, temp, layer=layer, driver="FlatGeobuf", geometry_type="MultiPolygon", promote_to_multi=True
+            )
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+            raise WriteError(f"cannot write {str(path)!r}: {error}; check free space") from error
+    return path
+
+
+WRITERS = MappingProxyType(
+    {
+        ".gpkg": write_geopackage,
+        ".geojson": write_geojson,
+        ".parquet": write_geoparquet,
+        ".fgb": write_flatgeobuf,
+    }
+)
+"""By suffix."""
 
 
 def _lon_lat(labels: gpd.GeoDataFrame) -> list[dict[str, Any]]:

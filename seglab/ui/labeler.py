@@ -78,7 +78,7 @@ class Labeler(widgets.VBox):
         self.scenes.take_along(hand)
         close_trees(former, {*self.children, self.messages, self.jobs})
         self.work.leave(before)
-        self.keyboard.focus_map(self.view.map.model_id)
+        self.keyboard.focus_map()
 
     def _make(self, session: LabelSession) -> None:
         """Make all that shows a scene."""

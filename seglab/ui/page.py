@@ -75,13 +75,9 @@ class Keyboard(anywidget.AnyWidget):
         super().__init__(bindings=keyboard_map(), repeating=[c.name for c in COMMANDS if c.repeats])
         self.on_msg(lambda _, content, buffers: on_command(content["command"]))
 
-    def focus_map(self, map_id: str) -> None:
-        """Bring the keys to a map that takes the place of another one, unless the person is elsewhere.
-
-        Args:
-            map_id: its model id.
-        """
-        self.send({"focus": map_id})
+    def focus_map(self) -> None:
+        """Bring the keys to the map, which took the place of another one, unless the person is elsewhere."""
+        self.send({"focus": "map"})
 
 
 @dataclass(frozen=True)

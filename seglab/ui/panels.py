@@ -179,7 +179,9 @@ class ExportPanel(widgets.VBox):
 
     def __init__(self, stem: str, on_export: Callable[[str], None]) -> None:
         self.file = widgets.Text(
-            value=f"{stem}.gpkg", tooltip="The suffix decides: .gpkg, .geojson, .tif", continuous_update=False
+            value=f"{stem}.gpkg",
+            tooltip="The suffix decides: .gpkg, .parquet, .fgb, .geojson, .tif",
+            continuous_update=False,
         )
         self.export = button(
             "Export", "download", tip("Write the labels to that file", "export"), lambda: on_export(self.file.value)

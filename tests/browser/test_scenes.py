@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from seglab.datasets.examples import example
 from tests.browser.lab import Lab, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import message_says, middle, open_labeler, wait_for_rest
+from tests.browser.seen import message_says, open_labeler
 
 NOTEBOOK = "scenes.ipynb"
 CELL = """
@@ -40,11 +40,11 @@ def test_scenes(page: Page, jupyter: Lab) -> None:
     page.keyboard.press("PageDown")
     wait_for(lambda: words() == "south (0)", "the other scene", page)
     wait_for_tiles(page, least=2)
-    wait_for(lambda: page.locator(".leaflet-container").count() == 1, "the first map to go", page)
+    assert page.locator(".leaflet-container").count() == 1
     focused = lambda: page.evaluate("document.activeElement.classList.contains('leaflet-container')")  # noqa: E731
     wait_for(focused, "the keys at the new map", page)
-    wait_for_rest(page, jupyter, NOTEBOOK)
-    page.mouse.click(*middle(page))
+    frame = page.locator(".leaflet-container").bounding_box()
+    page.mouse.click(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
     wait_for(lambda: page.locator(".leaflet-mask-pane img, .leaflet-image-layer").count() > 0, "the mask", page)
     page.keyboard.press("a")
     wait_for(lambda: words() == "south (1)", "the count", page)

@@ -98,6 +98,17 @@ def test_geopackage(tmp_path, grid):
     assert re.findall(r'category value="(\w+)', qml) == ["water", "field", "tree"]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "fgb"])
+def test_geoparquet_and_flatgeobuf(tmp_path, grid, suffix):
+    labels = labels_on(grid)
+    path = export_labels(labels, tmp_path / f"labels.{suffix}", grid=grid, classes=CLASSES)
+    found = gpd.read_parquet(path) if suffix == "parquet" else pyogrio.read_dataframe(path)
+    assert (found.crs is None) if grid.crs is None else (found.crs == grid.crs)
+    found = found.sort_values("id", ignore_index=True)  # FlatGeobuf sorts by place
+    assert shapely.equals(found.geometry, labels.geometry).all()
+    assert attributes(found).compare(attributes(labels)).empty
+
+
 @pytest.mark.parametrize("name", ["utm", "lonlat", "rotated", "polar"])
 def test_geojson_is_rfc_7946(tmp_path, name):
     grid = GRIDS[name]
@@ -255,7 +266,7 @@ def test_what_cannot_be_exported_leaves_the_former_file(tmp_path, suffix):
         export_labels(labels_on(GRIDS["pixel"]), path, grid=grid, classes=CLASSES)
     with pytest.raises(UnknownClassError, match=re.escape("'tree & <bush>'")):
         export_labels(labels, path, grid=grid, classes={"water": "#000000", "field": "#ffffff"})
-    if suffix != ".geojson":
+    if suffix in (".gpkg", ".tif", ".tiff"):  # formats that hold colours
         with pytest.raises(WriteError, match="rrggbb"):
             export_labels(labels, path, grid=grid, classes={**CLASSES, "water": "blue"})
     with pytest.raises(WriteError, match="create it"):
@@ -269,6 +280,7 @@ def test_an_export_replaces_the_former_file_whole(tmp_path, grid):
         export_labels(labels_on(grid), path, grid=grid, classes=CLASSES)
         export_labels(labels_on(grid, PIXEL_SHAPES[:1]), path, grid=grid, classes=CLASSES)
     assert len(pyogrio.read_dataframe(tmp_path / "out.gpkg", layer="labels")) == 1
+    assert len(gpd.read_parquet(tmp_path / "out.parquet")) == len(pyogrio.read_dataframe(tmp_path / "out.fgb")) == 1
     assert len(json.loads((tmp_path / "out.geojson").read_text(encoding="utf-8"))["features"]) == 1
     with rasterio.open(tmp_path / "out.tif") as raster:
         assert set(np.unique(raster.read(1))) == {0, 1}

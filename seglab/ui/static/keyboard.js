@@ -88,24 +88,18 @@ function listen(model, root, signal) {
 
 // Another map takes the place of the one that had the focus: the keys go on there, unless the person is elsewhere.
 function refocus(model, root, signal) {
-  let latest = "";
-  const isFree = () => {
-    const at = document.activeElement;
-    return !at || at.contains(root) || (root.contains(at) && !at.closest(TEXT));
-  };
-  const wanted = async ({ focus }) => {
-    if (!focus) return;
-    latest = focus;
-    const shown = await model.widget_manager.get_model(focus);
-    while (!signal.aborted && latest === focus) {
-      for (const promise of Object.values(shown.views ?? {})) {
-        const container = (await promise).obj?.getContainer(); // it comes into the page some time later
-        if (!root.contains(container ?? null)) continue;
-        if (isFree()) container.focus({ preventScroll: true });
-        return;
-      }
-      await new Promise(requestAnimationFrame);
-    }
+  const wanted = (message) => {
+    if (message.focus !== "map") return;
+    const before = root.querySelector(".seglab-mapbox .leaflet-container");
+    let looks = 60;
+    const look = () => {
+      const at = document.activeElement;
+      if (signal.aborted || (at && at !== document.body && !root.contains(at) && !at.contains(root))) return;
+      const map = root.querySelector(".seglab-mapbox .leaflet-container");
+      if (map && (map !== before || looks < 30)) focusMap(root);
+      else if (looks-- > 0) requestAnimationFrame(look);
+    };
+    look();
   };
   model.on("msg:custom", wanted);
   signal.addEventListener("abort", () => model.off("msg:custom", wanted));
