@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import math
 import threading
+from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from seglab.app.looks import Look
+from seglab.core.stretch import Stretch
 from seglab.errors import WriteError
 from seglab.store import atomic
 
@@ -16,6 +20,28 @@ VIEW_NAME = "view.json"
 """In the project's folder."""
 QUIET = 1.0
 """Seconds without a change after which a view is written."""
+
+
+@dataclass(frozen=True)
+class KeptLayer:
+    """How a layer of the map was shown."""
+
+    pane: str
+    visible: bool
+    opacity: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True)
+class KeptDivider:
+    """The divider between two layers."""
+
+    is_on: bool
+    left: str
+    right: str
+    """What was only seen on each side."""
+    position: float
+    """A share of the map's width."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +60,10 @@ class KeptView:
     """How masks were tidied on accepting: names of `Tidy` and their values."""
     date: str = ""
     """Of the imagery that was seen; empty where the source has no time axis."""
+    look: Look | None = None
+    """What the imagery showed; without limits of the stretch where its percentiles give them."""
+    layers: tuple[KeptLayer, ...] = ()
+    divider: KeptDivider | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> KeptView:
@@ -53,6 +83,12 @@ class KeptView:
             tuple(map(_text, value["hidden"])),
             tuple((_text(name), _number(size)) for name, size in value["tidy"]),
             _text(value.get("date", "")),
+            _look(value.get("look")),
+            tuple(
+                KeptLayer(_text(one["pane"]), bool(one["visible"]), _share(one["opacity"]))
+                for one in value.get("layers", ())
+            ),
+            _divider(value.get("divider")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -67,12 +103,14 @@ class ViewFile:
 
     Args:
         folder: the project's.
+        on_problem: called when there is another problem than before; may be called from another thread.
         quiet: seconds without a change before a view is written.
     """
 
-    def __init__(self, folder: Path, quiet: float = QUIET) -> None:
+    def __init__(self, folder: Path, on_problem: Callable[[], None] = lambda: None, quiet: float = QUIET) -> None:
         self.path = folder / VIEW_NAME
         self.problem: str | None = None
+        self._on_problem = on_problem
         self._quiet = quiet
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -89,7 +127,10 @@ class ViewFile:
         except FileNotFoundError:
             return None
         except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-            self.problem = f"{VIEW_NAME} cannot be read ({error!r}), so that the map shows the whole scene"
+            self._fail(
+                f"{VIEW_NAME} cannot be read ({error!r}), so that the map shows the whole scene; it is written anew "
+                "as you go on"
+            )
             return None
 
     def keep(self, view: KeptView) -> None:
@@ -98,7 +139,7 @@ class ViewFile:
             self._waiting = view
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = threading.Timer(self._quiet, self.write)
+            self._timer = threading.Timer(self._quiet, copy_context().run, (self.write,))
             self._timer.daemon = True
             self._timer.start()
 
@@ -115,7 +156,33 @@ class ViewFile:
                 atomic.write_bytes(self.path, json.dumps(view.to_json()).encode())
                 self.problem = None
             except WriteError as error:
-                self.problem = f"the view will not be there when the project is opened again: {error}"
+                self._fail(f"the view will not be there when the project is opened again: {error}")
+
+    def _fail(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self._on_problem()
+
+
+def _look(value: Any) -> Look | None:
+    if value is None:
+        return None
+    limits = value["stretch"]
+    stretch = None if limits is None else Stretch(*(tuple(map(_number, limits[end])) for end in ("low", "high")))
+    low, high = map(_number, value["percentiles"])
+    ramp = None if value["ramp"] is None else _text(value["ramp"])
+    return Look(_text(value["title"]), tuple(map(int, value["bands"])), ramp, (low, high), stretch)
+
+
+def _divider(value: Any) -> KeptDivider | None:
+    if value is None:
+        return None
+    sides = _text(value["left"]), _text(value["right"])
+    return KeptDivider(bool(value["is_on"]), *sides, _share(value["position"]))
+
+
+def _share(value: Any) -> float:
+    return min(max(_number(value), 0.0), 1.0)
 
 
 def _number(value: Any) -> float:

@@ -99,7 +99,8 @@ class LabelSession(
         self.project = opened.project
         self._opened = opened
         self._ledger = Ledger(opened.chronicle, opened.project.scenes[name], opened.author)
-        self._view_file = ViewFile(self.project.folder_of(self._ledger.scene))
+        folder = self.project.folder_of(self._ledger.scene)
+        self._view_file = ViewFile(folder, lambda: self._ledger.tell("view"))
         self._areas = Areas(self.grid)
         self._scale = 1
         self._draft = Draft()
@@ -192,7 +193,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "round", "prediction", "scale", "date", "encoded", "scenes" or "closed". Some changes come from a job's thread.
+        "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`) or "closed". Some changes
+        come from other threads.
 
         Returns:
             A function that ends the subscription.

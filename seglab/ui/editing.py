@@ -28,6 +28,7 @@ class ClassEditing:
     def choose_class(self, name: str) -> None:
         """Its colour is the mask's from now on."""
         self._app.refresh_mask()
+        self._app.project.keep_view()
 
     def add_class(self, name: str) -> None:
         """Add a class and take it in hand."""
@@ -66,6 +67,7 @@ class ClassEditing:
     def hide_classes(self, names: frozenset[str]) -> None:
         """Draw no objects of these classes."""
         self._app.refresh_objects()
+        self._app.project.keep_view()
 
 
 class ObjectEditing:

@@ -157,10 +157,7 @@ class Labeler(widgets.VBox):
 
     def _start(self) -> None:
         self._unsubscribe = self.session.subscribe(self._changed)
-        if self.session.problem is None:
-            self.messages.show(WELCOME)
-        else:
-            self.messages.show(self.session.problem, "error")
+        self.messages.show(WELCOME)
         self.layering.start()
         self._refresh_labels()
         self.refresh_model()
@@ -170,6 +167,9 @@ class Labeler(widgets.VBox):
             self.project.restore_view()
             self.project.refresh()
             self.scenes.refresh()
+        problems = [problem for problem in (self.session.problem, self.session.view_problem) if problem]
+        if problems:
+            self.messages.show("; ".join(problems), "error")
 
     def command(self, name: str) -> None:
         """Do what a key does.
@@ -237,6 +237,8 @@ class Labeler(widgets.VBox):
             elif what == "prediction":
                 self.refresh_prediction_state()
                 self.layering.refresh_maps()
+            elif what == "view":
+                self.messages.show(self.session.view_problem or "", "error")
             elif what == "closed":
                 self._serve_no_more()
 

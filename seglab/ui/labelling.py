@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
 
 from seglab.errors import PromptError, UnknownClassError
 from seglab.ui.objects_panel import area_text
@@ -34,6 +35,7 @@ class Labelling:
         app = self._app
         # the page's parts first: a map that has ceased to pan is the sign that the tool can be used
         app.page.tool = app.strokes.tool = app.view.tool = tool
+        app.project.keep_view()
 
     def point(self, lat: float, lon: float, positive: bool | None) -> None:
         """A click on the map; None: the tool and the keys held tell its sign, and whether it selects."""
@@ -75,16 +77,20 @@ class Labelling:
             app.object_editing.cut(stroke)
             return
         with app.messages:
+            if stroke.tool == "area":
+                app.project.take_area(self._enclosed(stroke, "the ground"))
+                return
             if stroke.tool == "scribble":
                 app.session.scribble(stroke.points(app.frame), stroke.positive, crs=app.frame.crs)
             else:
-                area = stroke.area(app.frame)
-                if area.is_empty:
-                    raise PromptError(
-                        "the line encloses nothing; draw it around the object, with at least three corners"
-                    )
-                app.session.paint(area, stroke.positive, crs=app.frame.crs)
+                app.session.paint(self._enclosed(stroke, "the object"), stroke.positive, crs=app.frame.crs)
             self._say_next()
+
+    def _enclosed(self, stroke: Stroke, what: str) -> BaseGeometry:
+        area = stroke.area(self._app.frame)
+        if area.is_empty:
+            raise PromptError(f"the line encloses nothing; draw it around {what}, with at least three corners")
+        return area
 
     def _say_next(self) -> None:
         app = self._app

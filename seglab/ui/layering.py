@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipyleaflet
 import shapely
 from xyzservices import TileProvider
 
-from seglab.app.looks import MODEL_LOOK, Look, fitted, presets
+from seglab.app.kept_view import KeptDivider, KeptLayer, KeptView
+from seglab.app.looks import BY_HAND, MODEL_LOOK, Look, fitted, presets
 from seglab.app.map_rasters import (
     CONFIDENCE_RAMP,
     StyledRaster,
@@ -70,6 +72,42 @@ class Layering:
         for layer in LAYERS:
             self.show_layer(layer.pane)
         self.refresh_maps()
+        app.panes.observe(lambda _: app.project.keep_view(), names=["position"])
+
+    # -- what comes back
+
+    def kept(self) -> tuple[Look, tuple[KeptLayer, ...], KeptDivider]:
+        """How layers are shown: the last fields of a KeptView."""
+        app = self._app
+        layers = tuple(KeptLayer(pane, one.eye.value, one.opacity.value) for pane, one in app.layers.rows.items())
+        (left, _), (right, _) = app.layers.sides()
+        divider = KeptDivider(app.layers.divide.value, left or "", right or "", app.panes.position)
+        return self._asked, layers, divider
+
+    def restore(self, kept: KeptView) -> None:
+        """Show layers as they were shown."""
+        app = self._app
+        for layer in kept.layers:
+            if layer.pane in app.layers.rows:
+                shown = app.layers.rows[layer.pane]
+                shown.eye.value, shown.opacity.value = layer.visible, layer.opacity
+        look = self._still(kept.look)
+        if look is not None:
+            app.layers.look.show_stretch(look)
+            self.choose_look(look)
+        if kept.divider is not None:
+            app.panes.position = kept.divider.position
+            app.layers.choose_sides(kept.divider.left, kept.divider.right)
+            app.layers.divide.value = kept.divider.is_on
+
+    def _still(self, look: Look | None) -> Look | None:
+        """A look that was kept, if the scene still has it; the bands of a preset are today's."""
+        if look is None or look.title == BY_HAND:
+            return look
+        presets = self._app.session.looks
+        if look.title == MODEL_LOOK or look.title not in presets:
+            return None
+        return replace(presets[look.title], percentiles=look.percentiles, stretch=look.stretch)
 
     # -- what the person does
 
@@ -85,6 +123,7 @@ class Layering:
                 app.panes.show(shown, seen, opacity)
             if not seen and pane in DEAR:
                 app.imagery.drop(pane)
+        app.project.keep_view()
 
     def choose_look(self, look: Look) -> None:
         """Look at other bands, or by another stretch."""
@@ -125,6 +164,7 @@ class Layering:
     def swipe(self) -> None:
         """Divide the two layers that are chosen."""
         app = self._app
+        app.project.keep_view()
         if not app.layers.divide.value:
             app.panes.swipe = {}
             app.imagery.drop("second")

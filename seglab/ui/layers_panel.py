@@ -169,6 +169,15 @@ class LayersPanel(widgets.VBox):
                 side.value = chosen if chosen in choices.values() else options[0][1]
         self._filling = False
 
+    def choose_sides(self, left: str, right: str) -> None:
+        """Put values of `offer` on the two sides; one that is not offered is passed over."""
+        self._filling = True
+        for side, value in ((self.left, left), (self.right, right)):
+            if value in (known for _, known in side.options):
+                side.value = value
+        self._filling = False
+        self._swiped()
+
     def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
         """(value, title) of what is on the left and on the right of the divider."""
         return (self.left.value, self.left.label), (self.right.value, self.right.label)

@@ -83,6 +83,18 @@ class LookEditor(widgets.VBox):
         self._arrange()
         self.legend.value = self._legend(look)
 
+    def show_stretch(self, look: Look) -> None:
+        """Show how the stretch of a look is found.
+
+        Args:
+            look: not fitted: with limits only where they were given by hand.
+        """
+        by_hand = "By hand" if look.stretch is not None else next(iter(STRETCHES))
+        titles = {percentiles: title for title, percentiles in STRETCHES.items() if percentiles is not None}
+        self._filling = True
+        self.stretch.value = by_hand if look.stretch is not None else titles.get(look.percentiles, by_hand)
+        self._filling = False
+
     def _arrange(self) -> None:
         """Show the parts that matter for this look."""
         count = KINDS[self.kind.value]

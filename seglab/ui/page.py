@@ -85,7 +85,7 @@ class Stroke:
     """What was drawn on the map in one go."""
 
     tool: str
-    """One of the tools that draw: "scribble", "brush", "eraser", "polygon", "lasso", "cut"."""
+    """One of the tools that draw: "scribble", "brush", "eraser", "polygon", "lasso", "cut", "area"."""
     places: tuple[tuple[float, float], ...]
     """(latitude, longitude) of its points, in order."""
     positive: bool

@@ -34,6 +34,9 @@ class ProjectHandlers(Protocol):
     def go_to(self, text: str) -> None:
         """Show a place."""
 
+    def draw_area(self) -> None:
+        """Draw on the map where maps and suggestions are to stay."""
+
     def take_view_as_area(self) -> None:
         """Keep maps and suggestions to what is seen."""
 
@@ -79,6 +82,7 @@ class ProjectPanel(widgets.VBox):
         super().__init__(
             [
                 self._make_place(example),
+                self._make_interest(),
                 section("Areas", self.areas),
                 self._make_accepting(),
                 self._make_import(),
@@ -93,13 +97,19 @@ class ProjectPanel(widgets.VBox):
         )
         on_enter(self.place, lambda: self._do.go_to(self.place.value))
         self.go = button("", "arrow-right", "Show that place", lambda: self._do.go_to(self.place.value))
-        self.take_view = button(
-            "Only this view", "crop", "Keep maps and suggestions to what is seen now", self._do.take_view_as_area
-        )
-        self.take_view.add_class("seglab-wide")
-        self.everywhere = button("", "times", "Maps and suggestions of the whole scene", self._do.clear_area)
+        return section("Place", row(self.place, self.go))
+
+    def _make_interest(self) -> widgets.VBox:
+        drawn = tip("Keep maps and suggestions to an area that you draw on the map", "tool:area")
+        self.draw = button("Draw", "crop", drawn, self._do.draw_area)
+        seen = "Keep maps and suggestions to what is seen now"
+        self.take_view = button("This view", "", seen, self._do.take_view_as_area)
+        whole = "Maps and suggestions of the whole scene again"
+        self.everywhere = button("All", "", whole, self._do.clear_area)
+        for part in (self.draw, self.take_view):
+            part.add_class("seglab-wide")
         self.extent = widgets.HTML()
-        return section("Place", row(self.place, self.go), row(self.take_view, self.everywhere), self.extent)
+        return section("Area of interest", row(self.draw, self.take_view, self.everywhere), self.extent)
 
     def _make_accepting(self) -> widgets.VBox:
         self.tidy = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shapely.geometry import Point, box
+from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
 from seglab.app.kept_view import KeptView
@@ -37,6 +38,8 @@ class ProjectWork:
         example = (PLAIN_EXAMPLES if app.frame.is_plain else EXAMPLES).split(" or ")[0]
         self.panel = ProjectPanel(self, app.session.project.folder, example, app.scenes.adder.section)
         self.code = CodeSheet()
+        self._keeps = False
+        """Whether what is shown is the person's doing: not before the view that was kept is back."""
 
     # -- what it shows
 
@@ -77,8 +80,19 @@ class ProjectWork:
         with app.messages:
             if app.view.view is None:
                 return
-            app.session.set_area_of_interest(box(*app.frame.rectangle(*app.view.view)), crs=app.frame.crs)
-            app.messages.show("Maps and suggestions stay within this view; undo takes it back.", "done")
+            self.take_area(box(*app.frame.rectangle(*app.view.view)))
+
+    def draw_area(self) -> None:
+        """Take the tool that draws the area of interest."""
+        app = self._app
+        app.toolbar.choose("area")
+        app.messages.show("Click the corners of the area on the map; Enter or a double click ends it.")
+
+    def take_area(self, area: BaseGeometry) -> None:
+        """Keep maps and suggestions to an area, in the frame's CRS."""
+        app = self._app
+        app.session.set_area_of_interest(area, crs=app.frame.crs)
+        app.messages.show("Maps and suggestions stay within this area; undo takes it back.", "done")
 
     def clear_area(self) -> None:
         """Everywhere again."""
@@ -125,12 +139,20 @@ class ProjectWork:
 
     def restore_view(self) -> None:
         """Show what was shown when the project was left."""
-        app, kept = self._app, self._app.session.kept_view
-        if kept is None:
-            return
-        self.take(kept)
+        kept = self._app.session.kept_view
+        try:
+            if kept is not None:
+                self.take(kept)
+                self._show(kept)
+        finally:
+            self._keeps = True
+
+    def _show(self, kept: KeptView) -> None:
+        """Show the date, the layers and the place of a view."""
+        app = self._app
         if kept.date in app.session.dates and kept.date != app.dating.date:
             app.dating.look(kept.date)
+        app.layering.restore(kept)
         if kept.center is not None and kept.zoom is not None:
             app.view.map.center, app.view.map.zoom = kept.center, kept.zoom
 
@@ -147,7 +169,8 @@ class ProjectWork:
 
     def keep_view(self) -> None:
         """Keep what is shown for the next time."""
-        self._app.session.keep_view(self.view_now())
+        if self._keeps:
+            self._app.session.keep_view(self.view_now())
 
     def view_now(self) -> KeptView:
         """What is shown."""
@@ -156,5 +179,5 @@ class ProjectWork:
         tidy = tuple((name, float(value)) for name, value in vars(app.session.tidy).items())
         return KeptView(
             tuple(shown.center), float(shown.zoom), app.toolbar.tool, app.classes.chosen,
-            tuple(sorted(app.classes.hidden)), tidy, app.dating.date,
+            tuple(sorted(app.classes.hidden)), tidy, app.dating.date, *app.layering.kept(),
         )  # fmt: skip

@@ -21,8 +21,12 @@ TOOLS = {
     "select": ("Select", "mouse-pointer", "Click an accepted object to select it; or Ctrl+click, with any tool"),
     "cut": ("Cut", "scissors", "Draw a line through the selected object: it falls into two"),
     "keep_out": ("Keep out", "ban", "Drag an area that rounds never train on; they are judged on the objects in it"),
+    "area": ("", "crop", "Area of interest: click corners around where maps and suggestions are to stay"),
 }
 """Label, icon and tooltip by tool."""
+
+GROUND = ("area",)
+"""Tools that say what concerns the map rather than an object: they stand with what is done to the view."""
 
 SIZED = ("brush", "eraser")
 """Tools that have a size."""
@@ -102,10 +106,10 @@ class Toolbar(widgets.HBox):
         home = button("", "arrows-alt", tip("Show the whole scene", "home"), on_home)
         self.help = button("", "question", tip("Keys and mouse", "help"), on_help)
         groups = (
-            tuple(self.tools.values()),
+            tuple(toggle for name, toggle in self.tools.items() if name not in GROUND),
             (self.accept, self.reject, self.next),
             (self.undo, self.redo),
-            (self.preview, home, self.help),
+            (*(self.tools[name] for name in GROUND), self.preview, home, self.help),
             (self.size,),
         )
         boxes = [widgets.HBox(group) for group in groups]

@@ -9,10 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglab.app.kept_view import VIEW_NAME, KeptView, ViewFile
+from seglab.app.kept_view import VIEW_NAME, KeptDivider, KeptLayer, KeptView, ViewFile
+from seglab.app.looks import BY_HAND, Look
+from seglab.core.stretch import Stretch
 from tests.conftest import LAKES
 
-VIEW = KeptView((45.1, 15.2), 12.0, "box", "field", ("water",), (("snap", 3.0),))
+VIEW = KeptView(
+    (45.1, 15.2), 12.0, "box", "field", ("water",), (("snap", 3.0),), "2020-01-01",
+    Look(BY_HAND, (2, 1), "ylgn", (1.0, 99.0), Stretch((0.0,), (0.5,))),
+    (KeptLayer("imagery", True, 0.5), KeptLayer("labels", False, 1.0)),
+    KeptDivider(True, "imagery", "", 0.25),
+)  # fmt: skip
+
+
+BAD_LOOK = (
+    '{"center": null, "zoom": 1, "tool": "a", "class_name": null, "hidden": [], "tidy": [], "look": {"title": 1}}'
+)
 
 
 def written(file: ViewFile) -> threading.Event:
@@ -104,8 +116,16 @@ def test_of_many_views_the_last_one_is_written_once(tmp_path: Path) -> None:
     assert file.path.stat().st_mtime_ns == stamp
 
 
+def test_a_view_without_layers_is_read(tmp_path: Path) -> None:
+    (tmp_path / VIEW_NAME).write_text(
+        '{"center": [45, 15], "zoom": 3, "tool": "box", "class_name": null, "hidden": [], "tidy": []}'
+    )
+    assert ViewFile(tmp_path).read() == KeptView((45.0, 15.0), 3.0, "box")
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"center": [1]}', '{"center": ["a", 1], "zoom": 1, "tool": 3}', "\x00", "7"]
+    "text",
+    ["", "{", "[]", "null", '{"center": [1]}', '{"center": ["a", 1], "zoom": 1, "tool": 3}', "\x00", "7", BAD_LOOK],
 )
 def test_a_damaged_file_is_passed_over_with_a_word(tmp_path: Path, text: str) -> None:
     (tmp_path / VIEW_NAME).write_text(text)
@@ -117,10 +137,13 @@ def test_a_damaged_file_is_passed_over_with_a_word(tmp_path: Path, text: str) ->
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_no_error(tmp_path: Path) -> None:
-    file = ViewFile(tmp_path / "gone")
-    file.keep(VIEW)
-    file.write()
+    told = []
+    file = ViewFile(tmp_path / "gone", lambda: told.append(file.problem))
+    for _ in range(2):
+        file.keep(VIEW)
+        file.write()
     assert "opened again" in (file.problem or "")
+    assert told == [file.problem]  # once, not with every view
     assert not os.path.exists(tmp_path / "gone")
 
 

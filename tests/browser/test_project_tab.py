@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page
 
 from tests.browser.lab import Lab, run_all, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import open_labeler, wait_for_rest
+from tests.browser.seen import message_says, middle, open_labeler, wait_for_rest
 
 NOTEBOOK = "project.ipynb"
 CELL = """
@@ -38,6 +38,19 @@ def test_project_tab(page: Page, jupyter: Lab) -> None:
     count = page.locator(".seglab-areas td").nth(1)
     wait_for(lambda: count.inner_text() == "1", "the object in the table", page)
     wait_for_rest(page, jupyter, NOTEBOOK)
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    page.keyboard.press("Shift+A")
+    page.locator("[data-seglab-tool=area] .leaflet-container[data-seglab-ready]").wait_for()
+    x, y = middle(page)
+    for corner in ((x - 150, y - 120), (x + 150, y - 120), (x + 100, y + 120)):
+        page.mouse.click(*corner)
+    screenshot(page, "project_area_drawn")
+    page.keyboard.press("Enter")
+    message_says(page, "stay within this area")
+    drawn = "print(len(session.state.area_of_interest.geoms[0].exterior.coords), session.mask)"
+    assert jupyter.run(drawn, NOTEBOOK) == "4 None\n"
+    page.get_by_title("Maps and suggestions of the whole scene again").click()
+    message_says(page, "whole scene again")
     page.get_by_title("Keep maps and suggestions to what is seen now").click()
     wait_for(lambda: "None" not in jupyter.run("print(session.area_of_interest)", NOTEBOOK), "the area", page)
     screenshot(page, "project_tab")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import geopandas as gpd
 from shapely.geometry import box
 
+from seglab.app.kept_view import VIEW_NAME
 from seglab.app.label_events import ALLOWED
+from seglab.app.looks import BY_HAND, Look
 from seglab.app.tidy import Tidy
 from seglab.ui.project_panel import areas_html
 from seglab.ui.project_work import TITLE
@@ -58,10 +62,62 @@ def test_tidying_and_overlaps_are_set_and_come_back(labeler, make_labeler) -> No
     name = next(iter(labeler.classes.eyes))
     labeler.classes.eyes[name].value = False
     labeler.view.map.center, labeler.view.map.zoom = (0.01, 0.02), 7.0
-    labeler.project.keep_view()
+    labeler.command("class:2")  # the map has not moved in the page: each change is kept by itself
     again = make_labeler(labeler.session)
     assert again.session.tidy == Tidy(min_area=20, snap=3) and again.toolbar.tool == "box"
     assert again.classes.hidden == {name} and again.view.map.zoom == 7.0
+    assert again.classes.chosen == labeler.classes.chosen != name
+
+
+def test_looks_layers_and_divider_come_back(labeler, make_labeler) -> None:
+    layers = labeler.layers
+    layers.look.preset.value = BY_HAND
+    layers.look.kind.value = "One band"
+    layers.look.stretch.value = "1 to 99 %"
+    layers.rows["labels"].eye.value = False
+    layers.rows["imagery"].opacity.value = 0.4
+    layers.choose_sides("", "labels")
+    layers.divide.value = True
+    labeler.panes.position = 0.25
+    again = make_labeler(labeler.session)
+    assert again.layering.look == labeler.layering.look and again.layering.look.shown == 1
+    assert again.layers.look.stretch.value == "1 to 99 %" and again.layers.look.preset.value == BY_HAND
+    assert again.panes.looks["labels"]["visible"] is True  # the divider shows what it divides
+    assert again.panes.looks["imagery"] == {"visible": True, "opacity": 0.4}
+    assert again.panes.position == 0.25 and again.panes.swipe == labeler.panes.swipe != {}
+    again.layers.divide.value = False
+    again.layers.look.stretch.value = "By hand"
+    again.layers.look.high.value = 1234.0
+    third = make_labeler(labeler.session)
+    assert third.panes.swipe == {} and third.layering.look.stretch.high == (1234.0,)
+    assert third.layers.look.stretch.value == "By hand"
+
+
+def test_a_preset_comes_back_with_the_bands_of_today(labeler, make_labeler) -> None:
+    titles = list(labeler.session.looks)
+    labeler.layers.look.preset.value = titles[-1]
+    kept = labeler.session.kept_view
+    again = make_labeler(labeler.session)
+    assert again.layering.look == labeler.layering.look
+    for look in (Look("Long gone", (1, 2, 3)), Look(BY_HAND, (77,), "gray")):
+        labeler.session.keep_view(replace(kept, look=look))
+        other = make_labeler(labeler.session)
+        assert other.layering.look.title == titles[0]
+    assert other.messages.kind == "error" and "77" in other.messages.text
+
+
+def test_a_view_that_cannot_be_kept_is_said(labeler, make_labeler) -> None:
+    session = labeler.session
+    file = session.project.folder / VIEW_NAME
+    file.mkdir()
+    labeler.command("tool:box")
+    session._view_file.write()
+    assert labeler.messages.kind == "error" and "opened again" in labeler.messages.text
+    file.rmdir()
+    file.write_text("{")
+    again = make_labeler(session)
+    assert again.messages.kind == "error" and VIEW_NAME in again.messages.text
+    assert again.toolbar.tool == "plus"
 
 
 def test_import_to_be_reviewed(labeler, tmp_path) -> None:

@@ -108,6 +108,23 @@ def test_polygon_that_encloses_nothing_says_so(labeler, monkeypatch):
     assert labeler.messages.kind == "error" and "corners" in labeler.messages.text
 
 
+def test_area_of_interest_is_drawn(labeler):
+    session = labeler.session
+    labeler.project.panel.draw.click()
+    assert labeler.toolbar.tool == "area" and "corners" in labeler.messages.text
+    send(labeler, "area", [(40, 50), (80, 50)], number=1)
+    assert labeler.messages.kind == "error" and session.area_of_interest is None
+    send(labeler, "area", [(40, 50), (80, 50), (80, 90), (40, 90)], number=2)
+    assert session.state.area_of_interest.symmetric_difference(shapely.box(40, 50, 80, 90)).area < 1
+    assert session.mask is None and len(labeler.view.interest.data["features"]) == 2
+    send(labeler, "area", [(10, 10), (30, 10), (30, 30)], number=3)  # another one takes its place
+    assert session.state.area_of_interest.bounds[2] < 31
+    labeler.command("undo")
+    assert session.state.area_of_interest.bounds[2] > 79
+    labeler.project.panel.everywhere.click()
+    assert session.area_of_interest is None and labeler.view.interest.data["features"] == []
+
+
 def test_strokes_are_drawn_in_the_colour_of_the_class(labeler):
     labeler.classes.choose("field")
     assert labeler.strokes.colour == labeler.session.classes["field"]

@@ -1,7 +1,9 @@
-// Strokes on the map: brush, eraser, lasso, scribble and cut are dragged, a polygon is clicked corner by corner. All is
-// drawn here while it is made; the kernel gets the finished stroke, as latitudes and longitudes.
+// Strokes on the map: brush, eraser, lasso, scribble and cut are dragged, a polygon and the area of interest are clicked
+// corner by corner. All is drawn here while it is made; the kernel gets the finished stroke, as latitudes and longitudes.
 
 const FREE = ["brush", "eraser", "lasso", "scribble", "cut"];
+const CORNERED = ["polygon", "area"];
+const DARK = ["cut", "area"]; // no objects of a class: drawn in no class's colour
 const SIZED = ["brush", "eraser"];
 const CLOSE = 9; // screen pixels: a click so near to the first corner closes the polygon
 const STEP = 2; // screen pixels between two points of a stroke, at least
@@ -28,7 +30,7 @@ class Drawing {
     if (this.waiting !== null) this.places = [];
     this.waiting = null;
     this.stroke = this.tool;
-    this.away = event.altKey || event.shiftKey || this.stroke === "eraser";
+    this.away = (event.altKey || event.shiftKey || this.stroke === "eraser") && this.stroke !== "area";
     this.active = true;
     this.root.dataset.seglabDrawing = "true";
   }
@@ -118,8 +120,9 @@ class Drawing {
 
   paintStroke(pen) {
     const points = this.places.map((place) => this.screen(place));
-    if (this.stroke === "polygon" && this.active && this.pointer) points.push(this.pointer);
-    const colour = this.stroke === "cut" ? "#222" : this.away ? AWAY : this.model.get("colour");
+    const isCornered = CORNERED.includes(this.stroke);
+    if (isCornered && this.active && this.pointer) points.push(this.pointer);
+    const colour = DARK.includes(this.stroke) ? "#222" : this.away ? AWAY : this.model.get("colour");
     const path = new Path2D();
     path.moveTo(...points[0]);
     for (const point of points) path.lineTo(...point); // also the first, so that a dot is seen
@@ -129,7 +132,7 @@ class Drawing {
       pen.globalAlpha = 1;
       return;
     }
-    if (this.stroke === "lasso" || this.stroke === "polygon") {
+    if (this.stroke === "lasso" || isCornered) {
       pen.globalAlpha = 0.25;
       pen.fillStyle = colour;
       pen.fill(path);
@@ -137,7 +140,7 @@ class Drawing {
     }
     this.line(pen, path, "#fff", 5);
     this.line(pen, path, colour, 3);
-    if (this.stroke === "polygon") this.paintCorners(pen);
+    if (isCornered) this.paintCorners(pen);
   }
 
   paintCorners(pen) {
@@ -168,7 +171,7 @@ class Drawing {
 
 function follow(model, root, signal) {
   let drawing = null;
-  const isDrawn = () => FREE.includes(model.get("tool")) || model.get("tool") === "polygon";
+  const isDrawn = () => FREE.includes(model.get("tool")) || CORNERED.includes(model.get("tool"));
   const mine = (event) =>
     isDrawn() &&
     (drawing?.active || !(event.ctrlKey || event.metaKey)) && // with Ctrl a click selects
@@ -240,7 +243,7 @@ function follow(model, root, signal) {
   root.addEventListener("dblclick", (event) => {
     if (!mine(event)) return;
     event.stopPropagation();
-    if (model.get("tool") === "polygon") drawing?.finish();
+    if (CORNERED.includes(model.get("tool"))) drawing?.finish();
   }, capture); // prettier-ignore
   root.addEventListener("wheel", (event) => {
     if (drawing?.active && FREE.includes(drawing.stroke)) {
@@ -251,7 +254,7 @@ function follow(model, root, signal) {
   root.addEventListener("seglab-drawing", ({ detail }) => {
     if (detail === "Escape") drawing?.drop();
     else if (detail === "Enter") drawing?.finish();
-    else if (drawing?.stroke === "polygon" && drawing.places.length > 1) {
+    else if (CORNERED.includes(drawing?.stroke) && drawing.places.length > 1) {
       drawing.places.pop();
       drawing.draw();
     } else drawing?.drop();
