@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 from seglab.app.launch import Launch, prepare, voila_command
 from seglab.datasets.examples import example
+from seglab.ui.connection import WAYS
 from tests.browser.lab import TIMEOUT, Lab, Notebook, wait_for, wait_for_tiles
 from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, message_says, open_labeler
 from tests.browser.server import Server
@@ -68,6 +69,15 @@ def test_voila(page: Page, dashboard: Dashboard) -> None:
     wait_for_tiles(page, least=4)
     assert_scene_is_seen(page)
     assert page.get_by_text("seglab.label(").count() == 0, "the dashboard shows code"
+    # Voila by itself loads no extension of the notebook server, and so has no proxy: on this machine the port itself is
+    # the way, elsewhere the widgets' messages
+    page.locator(".seglab-connection-button").click()
+    used = page.locator(".seglab-connection p", has_text="In use:")
+    wait_for(lambda: WAYS["direct"] in used.inner_text(), "the port itself to be in use", page)
+    page.keyboard.press("Escape")
+    used.wait_for(state="hidden")
+    sources = page.locator(".seglab-mapbox img.leaflet-tile").evaluate_all("tiles => tiles.map(tile => tile.src)")
+    assert sources and all(source.startswith("http://127.0.0.1:") for source in sources)
     assert_click_gives_a_mask(page)
     page.get_by_role("button", name="Accept").click()
     message_says(page, "saved")

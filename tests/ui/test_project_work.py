@@ -95,6 +95,7 @@ def test_looks_layers_and_divider_come_back(labeler, make_labeler) -> None:
 
 def test_a_preset_comes_back_with_the_bands_of_today(labeler, make_labeler) -> None:
     titles = list(labeler.session.looks)
+    assert len(titles) > 1
     labeler.layers.look.preset.value = titles[-1]
     kept = labeler.session.kept_view
     again = make_labeler(labeler.session)
