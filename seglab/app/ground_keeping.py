@@ -7,6 +7,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
+from seglab import jobs
 from seglab.app.areas import area_in_scene
 from seglab.app.importing import imported, new_classes
 from seglab.app.label_events import OVERLAPS
@@ -52,6 +53,7 @@ class GroundKeeping:
         class_name: str | None = None,
         image: str | None = None,
         as_proposals: bool = False,
+        reporter: jobs.Reporter | None = None,
     ) -> int:
         """Take over labels that were made elsewhere, as accepted objects; one action, which undo takes back.
 
@@ -64,6 +66,7 @@ class GroundKeeping:
             class_name: one class for all, for files that tell none.
             image: which image of a COCO file with several.
             as_proposals: propose them instead, for a person to confirm or dismiss one by one.
+            reporter: for calls inside a job; where that is cancelled, nothing is imported.
 
         Returns:
             How many objects were imported; those outside the scene are left out.
@@ -71,9 +74,11 @@ class GroundKeeping:
         Raises:
             LabelsFileError: the file cannot be used as it is.
         """
+        reporter = reporter or jobs.SilentReporter()
         labels = read_labels(path, class_column, class_name, image)
+        found = imported(labels, self.grid, self.model_size, reporter)  # takes a while: nobody waits for it
         with self._ledger.acting():
-            found = imported(labels, self.grid, self.model_size)
+            reporter.check()
             classes, source = new_classes(found, self.state), Path(path).name
             if as_proposals:
                 self._ledger.record("propose", propose_data(found, classes, source), "classes")

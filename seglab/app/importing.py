@@ -8,6 +8,7 @@ import geopandas as gpd
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
+from seglab import jobs
 from seglab.app.areas import part_in_scene
 from seglab.app.drawing import window_around
 from seglab.app.labelled import entry
@@ -19,14 +20,20 @@ from seglab.core.pixel_edges import all_on_pixel_edges
 from seglab.datasets.labels_file import CLASS
 from seglab.errors import LabelsFileError, OutsideSceneError, PromptError
 
+REPORTED = 100
+"""Outlines between two reports of how far an import is."""
 
-def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, Any]]:
+
+def imported(
+    labels: gpd.GeoDataFrame, grid: Grid, size: int, reporter: jobs.Reporter | None = None
+) -> list[dict[str, Any]]:
     """The objects of an "import" event.
 
     Args:
         labels: see `datasets.labels_file.read_labels`.
         grid: of the scene.
         size: side of the model's input, model pixels.
+        reporter: for calls inside a job.
 
     Returns:
         Class, geometry (WKB) and window of every object that reaches into the scene; those smaller than a pixel are
@@ -38,8 +45,13 @@ def imported(labels: gpd.GeoDataFrame, grid: Grid, size: int) -> list[dict[str, 
     if labels.crs is not None and grid.crs is None:
         raise LabelsFileError("the labels are georeferenced and the scene is not; give them in pixel coordinates")
     crs = PIXEL if labels.crs is None else labels.crs
-    found = []
-    parts = [_part_in_scene(outline, grid, crs) for outline in labels.geometry]
+    reporter = reporter or jobs.SilentReporter()
+    found, parts = [], []
+    for number, outline in enumerate(labels.geometry):
+        if number % REPORTED == 0:
+            reporter.update(number, len(labels))
+        parts.append(_part_in_scene(outline, grid, crs))
+    reporter.update(len(labels))
     for name, inside in zip(labels[CLASS], all_on_pixel_edges(parts), strict=True):
         if not inside.is_empty:
             found.append(entry(name, inside, window_around(inside, size, 1, grid.shape)))

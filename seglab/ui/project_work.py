@@ -116,10 +116,14 @@ class ProjectWork:
         with app.messages:
             if not name:
                 raise LabelsFileError("name the file first: GeoJSON, GeoPackage, Shapefile, COCO JSON, or a project")
-            count = app.session.import_labels(name, as_proposals=as_proposals)
-            objects = f"{count} object{'' if count == 1 else 's'}"
             how = "proposed; Q reviews them" if as_proposals else "imported; undo takes them back"
-            app.messages.show(f"{objects} {how}.", "done")
+            session = app.session
+            work = lambda reporter: session.import_labels(name, as_proposals=as_proposals, reporter=reporter)  # noqa: E731
+
+            def imported(count: int) -> None:
+                app.messages.show(f"{count} object{'' if count == 1 else 's'} {how}.", "done")
+
+            app.work.follow("import", jobs.start(work, title="import labels", unit="outline"), imported)
 
     def clear_cache(self) -> None:
         """Empty the caches."""

@@ -10,7 +10,7 @@ import pytest
 import shapely
 from shapely.geometry import box
 
-from seglab import errors
+from seglab import errors, jobs
 from seglab.app.session import LabelSession
 from seglab.datasets.labels_file import read_labels
 
@@ -41,6 +41,28 @@ def test_vector_files_land_where_they_belong(session: LabelSession, tmp_path: Pa
         assert found.geometry.symmetric_difference(wanted).area <= 0.1 * wanted.area
         assert found.window.polygon.covers(found.geometry) and found.prompts.is_empty
     assert session.undo() == "import 2 objects" and session.objects == ()
+
+
+class Cancelled(jobs.SilentReporter):
+    """Says how far an import is, and is cancelled once all outlines are known."""
+
+    done: tuple[float, float | None] = (0, None)
+
+    def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
+        self.done = done, self.done[1] if total is None else total
+
+    def check(self) -> None:
+        raise errors.JobCancelled("enough")
+
+
+@pytest.mark.parametrize("as_proposals", [False, True])
+def test_cancelled_import_leaves_nothing(session: LabelSession, tmp_path: Path, as_proposals: bool) -> None:
+    frame(session, None, label=["quarry"] * 3).to_file(tmp_path / "a.gpkg")
+    before, reporter = len(session.project.events()), Cancelled()
+    with pytest.raises(errors.JobCancelled):
+        session.import_labels(tmp_path / "a.gpkg", as_proposals=as_proposals, reporter=reporter)
+    assert reporter.done == (3, 3)
+    assert len(session.project.events()) == before and not session.objects and "quarry" not in session.classes
 
 
 def test_another_project_is_taken_over(session: LabelSession, open_lakes, tmp_path: Path) -> None:

@@ -121,14 +121,15 @@ def test_a_view_that_cannot_be_kept_is_said(labeler, make_labeler) -> None:
     assert again.toolbar.tool == "plus"
 
 
-def test_import_to_be_reviewed(labeler, tmp_path) -> None:
+def test_import_to_be_reviewed(labeler, hand, tmp_path) -> None:
     grid = labeler.session.grid
     outline = grid.geometry_from_pixel(box(10, 10, 40, 40), grid.crs)
     gpd.GeoDataFrame({"class": ["water"]}, geometry=[outline], crs=grid.crs).to_file(tmp_path / "old.gpkg")
     panel = labeler.project.panel
     panel.file.value, panel.as_proposals.value = str(tmp_path / "old.gpkg"), True
     panel._import()
-    assert len(labeler.session.proposals) == 1 and "1 object proposed" in labeler.messages.text
+    hand.until(lambda: "1 object proposed" in labeler.messages.text, "the import")
+    assert len(labeler.session.proposals) == 1
     panel.file.value = ""
     panel._import()
     assert labeler.messages.kind == "error" and "name the file first" in labeler.messages.text
