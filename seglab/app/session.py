@@ -193,8 +193,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`) or "closed"; some come from
-        other threads.
+        "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`) or "closed". Some come
+        from other threads.
 
         Returns:
             A function that ends the subscription.
