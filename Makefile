@@ -10,6 +10,7 @@ VENV   ?= .venv
 export PIPFLAGS
 
 PY       := $(VENV)/bin/python
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
 NOTEBOOK := notebooks/01_label_a_scene.ipynb
 INSTALL  := pyproject.toml constraints.txt .ci/venv.sh
 
@@ -52,7 +53,7 @@ demo: $(VENV)/.lab
 	@$(PY) -m seglab demo
 
 test: $(VENV)/.test
-	@chromium="$$(.ci/chromium.sh $(PY))" && SEGLAB_CHROMIUM="$$chromium" $(PY) -m pytest $(PYTESTFLAGS)
+	@chromium="$$(.ci/chromium.sh $(PY))" && SEGLAB_CHROMIUM="$$chromium" $(PY) -m pytest $(PARALLEL) $(PYTESTFLAGS)
 
 test-all: $(VENV)/.test
 	@chromium="$$(.ci/chromium.sh $(PY))" && SEGLAB_CHROMIUM="$$chromium" $(PY) -m pytest -m "" $(PYTESTFLAGS)

@@ -11,6 +11,20 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
+BROWSER = Path(__file__).parent / "browser"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (`make test`), each file goes to one of them, and all browser tests to
+    the same one, which starts with them: they take longest, and two browsers at once would only slow each other."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if BROWSER in item.path.parents else str(item.path)))
+    items.sort(key=lambda item: BROWSER not in item.path.parents)
+
+
 LAKES = ((60, 70, 28), (200, 90, 36), (330, 240, 30), (110, 300, 40), (420, 60, 24))
 """(col, row, radius) of the lakes in the synthetic scene, pixels."""
 
