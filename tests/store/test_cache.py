@@ -472,7 +472,7 @@ def test_every_part_makes_a_difference(part):
     assert cache_key(**{name: value for name, value in PARTS.items() if name != part}) != cache_key(**PARTS)
 
 
-@pytest.mark.parametrize("part", [object(), {1: 2}, {1}, b"x", np.zeros(2), Patch], ids=lambda part: type(part).__name__)
+@pytest.mark.parametrize("part", [object(), {1: 2}, {1}, b"x", np.zeros(2), Patch], ids=lambda p: type(p).__name__)
 def test_a_part_without_a_canonical_form_is_refused(part):
     with pytest.raises(TypeError, match="cache key"):
         cache_key(part=part)
