@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
+from seglab.core.handles import file_state, open_dataset
 from seglab.core.layout import layout_of
 from seglab.core.outlines import strips_of
 from seglab.core.palette import PALETTE
 from seglab.core.windows import Window
-from seglab.errors import (
-    DamagedSceneError,
-    NotARasterError,
-    SceneChangedError,
-    SceneNotFoundError,
-    UnsupportedSceneError,
-)
+from seglab.errors import DamagedSceneError, SceneChangedError, UnsupportedSceneError
 
 BACKGROUND = 0
 """Value of what is no class."""
@@ -40,28 +32,26 @@ class ClassMap:
         confidence: of the same shape, 0 to 100 percent; NAME_confidence beside the map if None.
 
     Raises:
-        SceneNotFoundError, NotARasterError: it is not there, or no raster.
+        SceneNotFoundError, NotARasterError, DamagedSceneError: it is not there, no raster, or cut short.
         UnsupportedSceneError: it has several bands, or other numbers than whole ones.
     """
 
     def __init__(self, path: str | Path, confidence: Path | None = None) -> None:
         self.path = Path(path)
-        if not self.path.exists():
-            raise SceneNotFoundError(f"there is no file {str(self.path)!r}; check the path")
         with ExitStack() as stack:
-            self._raster = stack.enter_context(_opened(self.path))
+            self._raster = stack.enter_context(open_dataset(str(self.path)))
             if self._raster.count != 1 or np.dtype(self._raster.dtypes[0]).kind not in "iu":
                 raise UnsupportedSceneError(
                     f"{str(self.path)!r} has {self._raster.count} bands of {self._raster.dtypes[0]}; give a class map: "
                     "one band of whole numbers"
                 )
             self.grid = layout_of(self._raster, str(self.path)).grid
-            beside = confidence or self.path.with_name(f"{self.path.stem}_confidence{self.path.suffix}")
-            self._confidence = stack.enter_context(_opened(beside)) if beside.exists() else None
+            beside = confidence or confidence_path(self.path)
+            self._confidence = stack.enter_context(open_dataset(str(beside))) if beside.exists() else None
             if self._confidence is not None and self._confidence.shape != self.grid.shape:
                 self._confidence = None  # of another map
             self._open = stack.pop_all()
-        self._state = self._look()
+        self._state = file_state(str(self.path))
 
     def __enter__(self) -> ClassMap:
         """The map itself."""
@@ -121,19 +111,11 @@ class ClassMap:
                     f"rows {strip.row} to {strip.row + strip.height} of {str(self.path)!r} cannot be read ({error}); "
                     "make the map again"
                 ) from error
-            if self._look() != self._state:
+            if file_state(str(self.path)) != self._state:
                 raise SceneChangedError(f"{str(self.path)!r} was changed while it was read; start again")
             yield strip, values, confidence
 
-    def _look(self) -> tuple[int, int]:
-        status = os.stat(self.path)
-        return status.st_mtime_ns, status.st_size
 
-
-def _opened(path: Path) -> rasterio.DatasetReader:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a map of pixels is one, too
-            return rasterio.open(path)
-    except RasterioError as error:
-        raise NotARasterError(f"{str(path)!r} is no raster that GDAL can read ({error})") from error
+def confidence_path(path: Path) -> Path:
+    """Where the confidence of a class map lies: beside it."""
+    return path.with_name(f"{path.stem}_confidence{path.suffix}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import shapely
 
-from seglab.core.class_map import ClassMap
+from seglab.core.class_map import ClassMap, confidence_path
 from seglab.core.grid import LONLAT
 from seglab.errors import MissingCRSError
 from seglab.store import atomic
@@ -86,7 +86,7 @@ def _item(
     if classes:
         assets["map"]["classification:classes"] = classes
     if class_map.has_confidence:
-        beside = confidence or path.with_name(f"{path.stem}_confidence{path.suffix}")
+        beside = confidence or confidence_path(path)
         title = "Confidence, percent"
         assets["confidence"] = {"href": f"./{beside.name}", "type": COG, "roles": ["metadata"], "title": title}
     return {

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from shapely.geometry.base import BaseGeometry
 
+from seglab.core.class_map import confidence_path
 from seglab.core.masks import rasterize
 from seglab.core.raster import Scene
 from seglab.core.windows import Window, sweep_windows
@@ -99,7 +100,7 @@ def predict_scene(
         WriteError: the map could not be written.
     """
     grid = scene.grid
-    confidence_path = path.with_name(f"{path.stem}_confidence{path.suffix}")
+    confidence_at = confidence_path(path)
     tags = {"seglab_round": str(round_number), "seglab_scene": scene.name}
     names = {0: "background"} | {c.value: c.name for c in classes}
     colours = {c.value: c.colour for c in classes}
@@ -108,7 +109,7 @@ def predict_scene(
     place = (grid.width, grid.height, grid.transform, grid.crs)
     with (
         RasterWriter(path, *place, "uint8", UNMAPPED, colours=colours, names=names, tags=tags) as class_map,
-        RasterWriter(confidence_path, *place, "uint8", UNMAPPED, tags=tags) as confidence,
+        RasterWriter(confidence_at, *place, "uint8", UNMAPPED, tags=tags) as confidence,
     ):
 
         def write(row: int, probabilities: np.ndarray) -> None:
@@ -120,7 +121,7 @@ def predict_scene(
 
         mapped = grid.width * grid.height if area is None else area.area
         _sweep(reporter, encoder, prompts, _windows(encoder, scale, overlap, area), scale, mapped, write)
-    return Prediction(path, confidence_path, round_number)
+    return Prediction(path, confidence_at, round_number)
 
 
 def _sweep(
