@@ -105,6 +105,8 @@ def open_session(
             if wanted != name:
                 imagery.close()
                 imagery, name = opened.imagery(wanted), wanted
+        else:
+            opened.sources[name] = sources[0]
         _take_date(kept, name, imagery, date)
         session = LabelSession(imagery, opened, name)
         opened.remember(name)

@@ -213,6 +213,17 @@ def test_scenes_of_the_same_name_and_arrays(open_tiles, tiles, tmp_path) -> None
     three.close()
 
 
+def test_the_way_back_to_an_array_after_its_session_was_left(tmp_path) -> None:
+    first, second = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3), dtype=np.uint8)
+    session = seglab.open(first, classes=["pond"], project=tmp_path / "p.seglab", device="cpu", isolate=False)
+    other = session.open_scene(session.add_scene(second))
+    session.leave()
+    back = other.open_scene(next(iter(other.scenes)))
+    assert back.shape == (96, 96) and back.scene_name == next(iter(other.scenes))
+    other.close()
+    back.close()
+
+
 def test_the_folder_may_move_with_its_scenes(open_tiles, tiles, tmp_path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
