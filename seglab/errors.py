@@ -200,6 +200,10 @@ class MissingPackageError(SegLabError):
 # -- jobs
 
 
+class WorkerError(SegLabError):
+    """A worker of a cluster did not do its task; what others have finished is kept."""
+
+
 class JobCancelled(SegLabError):  # noqa: N818 - an outcome, not a fault
     """The job was cancelled before it finished."""
 

@@ -36,6 +36,7 @@ from seglab.encoding.encoder import WindowEncoder
 from seglab.encoding.encoders import Encoders
 from seglab.encoding.prefixes import prefix_budget, refresh
 from seglab.errors import JobRunningError, SegLabError
+from seglab.inference.plan import MapSettings
 from seglab.inference.sweep import Prediction, predict_scene
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
@@ -303,13 +304,11 @@ class Learner:
     def _predict(self, reporter: jobs.Reporter, current: CurrentModel, state: State, path: Path) -> Prediction:
         prediction = predict_scene(
             reporter,
-            current.encoder.scene,
             current.encoder,
             mapped_classes(current, state),
             path,
-            scale=map_scale(state),
+            MapSettings(scale=map_scale(state), area=state.area_of_interest),
             round_number=current.number,
-            area=state.area_of_interest,
         )
         data = prediction_data(self._project, prediction, state.classes) | dated(current.date or "")
         self._ledger.record("prediction", data, "prediction")

@@ -12,7 +12,8 @@ from seglab.app.view import TiledLayer, tiled_layer
 from seglab.core.overlay import MapFrame, Overlay, image_png
 from seglab.core.raster import Scene
 from seglab.errors import NoPredictionError
-from seglab.inference.sweep import UNMAPPED, Prediction
+from seglab.inference.mapper import UNMAPPED
+from seglab.inference.sweep import Prediction
 from seglab.serve.changes import ClassMap, style_changes
 from seglab.serve.images import colour_table, render
 from seglab.serve.styled import StyledRaster, TileStyle, style_raster

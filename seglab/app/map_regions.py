@@ -19,7 +19,8 @@ from seglab.app.proposed import scored_entry
 from seglab.app.state import State
 from seglab.core.masks import as_multipolygon, on_pixel_edges, rasterize
 from seglab.core.outlines import Region, find_regions, strips_of
-from seglab.inference.sweep import UNMAPPED, Prediction
+from seglab.inference.mapper import UNMAPPED
+from seglab.inference.sweep import Prediction
 from seglab.jobs import Reporter
 
 TAKEN = 0.1

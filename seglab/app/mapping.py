@@ -19,7 +19,9 @@ from seglab.app.state import State
 from seglab.core.raster import Scene
 from seglab.core.windows import Window, common_scale, sweep_windows
 from seglab.errors import NoLabelsError
-from seglab.inference.sweep import MappedClass, Prediction, class_probabilities
+from seglab.inference.mapper import class_probabilities
+from seglab.inference.plan import MappedClass
+from seglab.inference.sweep import Prediction
 from seglab.jobs import Reporter
 from seglab.store.project import Project
 

@@ -14,9 +14,9 @@ from seglab.core.masks import rasterize
 from seglab.encoding.encoder import WindowEncoder
 from seglab.encoding.encoders import Encoders
 from seglab.errors import RoundMismatchError
+from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.training.job import RoundOutcome
-from seglab.training.restore import restore_model
 
 EXEMPLARS = 8
 """A new class's prompt is the mean embedding of its first objects, this many at most."""

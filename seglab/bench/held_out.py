@@ -15,7 +15,7 @@ from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import DatasetError
 from seglab.evaluation.clicks import box_protocol, click_protocol
-from seglab.inference.sweep import class_probabilities
+from seglab.inference.mapper import class_probabilities
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
 

@@ -24,11 +24,11 @@ from seglab.errors import TrainingError
 from seglab.jobs import SilentReporter
 from seglab.models.adapters.registry import new_adapter
 from seglab.models.registry import load_model
+from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
 from seglab.training.job import RoundConfig, RoundOutcome, TrainingChip, TrainingJob
 from seglab.training.process import run_round
-from seglab.training.restore import restore_model
 from seglab.training.samples import build_chips
 
 PREFIX_BYTES = 2 * 2**30

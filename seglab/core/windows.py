@@ -162,7 +162,8 @@ def common_scale(windows: Iterable[Window]) -> int:
     return max(scales, key=scales.count, default=1)
 
 
-def _origins(extent: int, side: int, step: int) -> list[int]:
+def sweep_origins(extent: int, side: int, step: int) -> list[int]:
+    """Where windows of a side begin along an axis, a step apart; the last one is shifted to end where the axis ends."""
     if extent <= side:
         return [0]
     count = math.ceil((extent - side) / step) + 1
@@ -180,6 +181,6 @@ def sweep_windows(shape: tuple[int, int], size: int, overlap: float = 0.25, scal
     """
     side = size * scale
     step = max(1, round(side * (1 - overlap)))
-    for row in _origins(shape[0], side, step):
-        for col in _origins(shape[1], side, step):
+    for row in sweep_origins(shape[0], side, step):
+        for col in sweep_origins(shape[1], side, step):
             yield Window(col, row, side, side, scale)

@@ -140,6 +140,17 @@ class WindowEncoder:
             held = self._checked(window, key, state, held, self._embeddings if keep else None)
         return torch.from_numpy(held["embedding"]).to(self.model.device, torch.float32)
 
+    def embedding_of_view(self, window: Window, view: View) -> torch.Tensor:
+        """The image embedding of a window as a view shows it; nothing of it is kept.
+
+        Returns:
+            (1, prompt_dim, h, w) float32 on the model's device.
+
+        Raises:
+            SceneNotFoundError, SceneChangedError, DamagedSceneError: see `pixels`.
+        """
+        return self._suffix(stored_prefix(self.model, None, "", *self.pixels(window, view))).float()
+
     def encode_ahead(self, window: Window) -> bool:
         """Encode a window that may be asked for soon; it is no visit, and pushes out only others of its kind.
 
@@ -219,13 +230,16 @@ class WindowEncoder:
         digest = pixel_digest(rgb, extra)
         if held is None or held["pixels"].tobytes() != digest.encode():
             prefix = stored_prefix(self.model, self._prefixes, self.prefix_key(window), rgb, extra, keep=keep)
-            with torch.no_grad(), compute(self.model.device):
-                embedding = self.model.encode_suffix(prefix.to(self.model.device, torch.float32))
-            held = {"embedding": embedding.half().cpu().numpy(), "pixels": _text(digest)}
+            held = {"embedding": self._suffix(prefix).cpu().numpy(), "pixels": _text(digest)}
         held["state"] = _text(state or "")
         if cache is not None and self.embedding_key(window) == key:  # else the weights changed while they were in use
             cache.put(key, held)
         return held
+
+    def _suffix(self, prefix: Prefix) -> torch.Tensor:
+        """The embedding, rounded to what the caches keep, on the model's device."""
+        with torch.no_grad(), compute(self.model.device):
+            return self.model.encode_suffix(prefix.to(self.model.device, torch.float32)).half()
 
 
 def _is_of(held: dict[str, np.ndarray], state: str | None) -> bool:

@@ -1,27 +1,26 @@
-"""The class map of a whole scene, window by window."""
+"""The class map of a whole scene: block by block into a store, and from there into files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
-from shapely.geometry.base import BaseGeometry
+from typing import Protocol
 
 from seglab.core.class_map import confidence_path
-from seglab.core.masks import rasterize
 from seglab.core.raster import Scene
-from seglab.core.windows import Window, sweep_windows
 from seglab.encoding.encoder import WindowEncoder
-from seglab.inference.blend import Blender
+from seglab.errors import SceneChangedError
+from seglab.inference.lattice import Block
+from seglab.inference.mapper import CLASSES, CONFIDENCE, UNMAPPED, BlockMapper, block_part
+from seglab.inference.plan import WEIGHTS, MappedClass, MapPlan, MapSettings, plan_of
 from seglab.jobs import Reporter
-from seglab.models.device import compute
+from seglab.store.parts import PartStore
 from seglab.store.rasters import RasterWriter
 
-UNMAPPED = 255
-"""Class map value where the scene has no data; 0 is background, 1..C are the classes."""
+PARTS_SUFFIX = ".parts"
+"""Added to a map's name: the folder of what is finished of it."""
 
 
 @dataclass(frozen=True)
@@ -36,141 +35,135 @@ class Prediction:
     """The round that made it; 0 for the model before any."""
 
 
-@dataclass(frozen=True)
-class MappedClass:
-    """One class of a map."""
+class Workers(Protocol):
+    """Whoever maps blocks: this thread, or a cluster."""
 
-    value: int
-    """What its pixels hold, 1 or more."""
-    name: str
-    colour: str
-    """'#rrggbb'."""
-    prompt: torch.Tensor
-    """(prompt_dim,) its class prompt."""
+    def map_blocks(
+        self, plan: MapPlan, store: PartStore, blocks: Sequence[Block], done: Callable[[float], None]
+    ) -> None:
+        """Put all blocks into the store.
+
+        Args:
+            plan, store: what is mapped, and where finished blocks go.
+            blocks: that are missing there.
+            done: told how many blocks are done, parts of them included; raises JobCancelled when the work should stop.
+        """
 
 
-def class_probabilities(
-    encoder: WindowEncoder, window: Window, prompts: torch.Tensor, *, keep: bool = True
-) -> np.ndarray:
-    """Probabilities of background and classes in a window, at the model's resolution.
+class ThisThread:
+    """Maps one block after the other."""
 
-    Args:
-        encoder: the model to ask.
-        window: where.
-        prompts: (C, prompt_dim) one class prompt each.
-        keep: see WindowEncoder.embedding.
-
-    Returns:
-        (C + 1, *window.model_shape) float32, background first.
-    """
-    model = encoder.model
-    with torch.inference_mode(), compute(model.device):
-        logits = model.decode_classes(encoder.embedding(window, keep=keep), prompts.to(model.device)).float()
-        logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
-        logits = torch.nn.functional.interpolate(logits, window.model_shape, mode="bilinear", align_corners=False)
-        return logits[0].softmax(0).cpu().numpy()
+    def map_blocks(
+        self, plan: MapPlan, store: PartStore, blocks: Sequence[Block], done: Callable[[float], None]
+    ) -> None:
+        """See Workers."""
+        mapper = BlockMapper(plan, store)
+        for count, block in enumerate(blocks):
+            mapper.map(block, lambda share, before=count: done(before + share))
+            done(count + 1)
 
 
 def predict_scene(
     reporter: Reporter,
-    scene: Scene,
     encoder: WindowEncoder,
     classes: Sequence[MappedClass],
     path: Path,
+    settings: MapSettings | None = None,
     *,
-    scale: int = 1,
-    overlap: float = 0.25,
     round_number: int = 0,
-    area: BaseGeometry | None = None,
+    workers: Workers | None = None,
 ) -> Prediction:
     """Map a scene into two Cloud-Optimized GeoTIFFs: classes, and beside it their confidence.
 
+    Finished blocks are kept in a folder beside the map, `NAME.tif.parts`, until the map is complete: a run that was
+    killed, cancelled or stopped by an error goes on there when the same map is asked for again.
+
     Args:
-        reporter: told megapixels done.
-        scene, encoder: what is mapped, and by which model.
+        reporter: told megapixels done; may cancel.
+        encoder: the scene that is mapped, and the model.
         classes: what is mapped, at least one.
         path: the class map; the confidence goes to the same name with `_confidence` added.
-        scale: scene pixels per model pixel.
-        overlap: share of a window shared with its neighbour.
+        settings: how; MapSettings() if None.
         round_number: kept in the map's tags.
-        area: scene pixels; what lies outside is UNMAPPED, and windows that do not touch it are not looked at.
+        workers: who does the work; this thread if None.
 
     Raises:
-        JobCancelled: nothing stands under the final names.
+        JobCancelled: finished blocks are kept, and nothing stands under the final names.
+        DamagedSceneError: pixels of a block, which the message names, cannot be read; finished blocks are kept.
+        SceneChangedError: the raster was changed meanwhile; what was made of it is dropped.
+        ProjectBusyError: another run makes the same map.
         WriteError: the map could not be written.
     """
-    grid = scene.grid
-    confidence_at = confidence_path(path)
-    tags = {"seglab_round": str(round_number), "seglab_scene": scene.name}
+    plan = plan_of(encoder, classes, settings or MapSettings())
+    with PartStore.making(path.with_name(path.name + PARTS_SUFFIX), plan.to_json()) as store:
+        if store.get(WEIGHTS) is None:
+            store.put(WEIGHTS, **plan.weights())
+        with _unchanged(encoder.scene, store):
+            _map_missing(reporter, plan, store, workers or ThisThread())
+        tags = {"seglab_round": str(round_number), "seglab_scene": encoder.scene.name}
+        paths = _assemble(reporter, plan, store, path, classes, tags)
+        store.finish()
+    return Prediction(*paths, round_number)
+
+
+@contextmanager
+def _unchanged(scene: Scene, store: PartStore) -> Iterator[None]:
+    """Notice that the scene's file was written to while it was mapped: blocks of two states are no map."""
+    before = scene.state()
+    try:
+        yield
+    except SceneChangedError:
+        store.finish()
+        raise
+    if None not in (before, now := scene.state()) and before != now:
+        store.finish()
+        raise SceneChangedError(
+            f"{str(scene.path)!r} was changed while it was being mapped; open it again, and map it then"
+        )
+
+
+def _map_missing(reporter: Reporter, plan: MapPlan, store: PartStore, workers: Workers) -> None:
+    """Have all blocks mapped that the store does not have."""
+    blocks, there = plan.lattice.blocks(), store.names("block")
+    area = plan.settings.area
+    missing = [b for b in blocks if block_part(b) not in there]
+    if area is not None:
+        missing = [b for b in missing if area.intersects(b.pixels.polygon)]
+    total = sum(b.pixels.width * b.pixels.height for b in missing) / 1e6
+    kept = f", {len(there)} of {len(blocks)} blocks were there" if there else ""
+
+    def done(count: float) -> None:
+        reporter.update(total * count / max(1, len(missing)), total, message=f"mapping{kept}")
+
+    done(0)
+    workers.map_blocks(plan, store, missing, done)
+
+
+def _assemble(
+    reporter: Reporter,
+    plan: MapPlan,
+    store: PartStore,
+    path: Path,
+    classes: Sequence[MappedClass],
+    tags: dict[str, str],
+) -> tuple[Path, Path]:
+    """The files made of a store's blocks; one that is damaged is mapped again."""
+    grid = plan.encoder.scene.grid
+    place = (grid.width, grid.height, grid.transform, grid.crs, "uint8", UNMAPPED)
     names = {0: "background"} | {c.value: c.name for c in classes}
     colours = {c.value: c.colour for c in classes}
-    values = np.array([0, *(c.value for c in classes)], dtype=np.uint8)
-    prompts = torch.stack([c.prompt for c in classes])
-    place = (grid.width, grid.height, grid.transform, grid.crs)
+    reporter.check()
     with (
-        RasterWriter(path, *place, "uint8", UNMAPPED, colours=colours, names=names, tags=tags) as class_map,
-        RasterWriter(confidence_at, *place, "uint8", UNMAPPED, tags=tags) as confidence,
+        RasterWriter(path, *place, colours=colours, names=names, tags=tags) as class_map,
+        RasterWriter(confidence_path(path), *place, tags=tags) as confidence,
     ):
-
-        def write(row: int, probabilities: np.ndarray) -> None:
-            best = values[probabilities.argmax(0)]
-            percent = np.round(100 * probabilities.max(0)).astype(np.uint8)
-            valid = _valid_strip(scene, row * scale, best.shape[0] * scale, area)
-            _write_strip(class_map, best, row * scale, scale, valid)
-            _write_strip(confidence, percent, row * scale, scale, valid)
-
-        mapped = grid.width * grid.height if area is None else area.area
-        _sweep(reporter, encoder, prompts, _windows(encoder, scale, overlap, area), scale, mapped, write)
-    return Prediction(path, confidence_at, round_number)
-
-
-def _sweep(
-    reporter: Reporter,
-    encoder: WindowEncoder,
-    prompts: torch.Tensor,
-    windows: Sequence[tuple[Window, Window]],
-    scale: int,
-    area_px: float,
-    write: Callable[[int, np.ndarray], None],
-) -> None:
-    """Blend the probabilities of windows, in cells of `scale` scene pixels, and hand out finished strips."""
-    blender = Blender(len(prompts) + 1, _cells(encoder, scale))
-    total = area_px / 1e6
-    for done, (cell, window) in enumerate(windows, start=1):
-        for row, strip in blender.add(cell, class_probabilities(encoder, window, prompts, keep=False)):
-            write(row, strip)
-        reporter.update(total * done / len(windows), total, message="mapping")
-    for row, strip in blender.finish():
-        write(row, strip)
-
-
-def _cells(encoder: WindowEncoder, scale: int) -> tuple[int, int]:
-    """(rows, cols) of the scene in cells."""
-    grid = encoder.scene.grid
-    return -(-grid.height // scale), -(-grid.width // scale)
-
-
-def _windows(
-    encoder: WindowEncoder, scale: int, overlap: float, area: BaseGeometry | None
-) -> list[tuple[Window, Window]]:
-    """What is looked at, row by row: in cells, and the same in scene pixels."""
-    found = []
-    for cell in sweep_windows(_cells(encoder, scale), encoder.model.spec.image_size, overlap):
-        window = Window(cell.col * scale, cell.row * scale, cell.width * scale, cell.height * scale, scale)
-        if area is None or area.intersects(window.polygon):
-            found.append((cell, window))
-    return found
-
-
-def _valid_strip(scene: Scene, top: int, height: int, area: BaseGeometry | None) -> np.ndarray:
-    """(rows, cols) bool: where the scene has data inside the area, in `height` rows from `top` or fewer at the end."""
-    strip = Window(0, top, scene.grid.width, min(height, scene.grid.height - top))
-    valid = scene.read(strip, bands=scene.bands)[1]
-    return valid if area is None else valid & rasterize(area, strip)
-
-
-def _write_strip(writer: RasterWriter, cells: np.ndarray, top: int, scale: int, valid: np.ndarray) -> None:
-    """Write a strip of cells as scene pixels, UNMAPPED where the scene has no data."""
-    height, width = valid.shape
-    pixels = cells.repeat(scale, 0).repeat(scale, 1)[:height, :width]
-    writer.write(np.where(valid, pixels, UNMAPPED).astype(np.uint8), top, 0)
+        there = store.names("block")
+        for block in plan.lattice.blocks():
+            reporter.check()
+            if block_part(block) not in there:  # outside the area
+                continue
+            arrays = store.get(block_part(block)) or BlockMapper(plan, store).map(block)
+            for writer, name in ((class_map, CLASSES), (confidence, CONFIDENCE)):
+                if (arrays[name] != UNMAPPED).any():
+                    writer.write(arrays[name], block.pixels.row, block.pixels.col)
+    return path, confidence_path(path)

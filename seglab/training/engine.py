@@ -13,6 +13,7 @@ from torch import nn
 from seglab.errors import RoundMismatchError
 from seglab.jobs import Reporter
 from seglab.models.registry import load_model
+from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
 from seglab.training.blocks import MINIMUM_HELD_OUT
@@ -20,7 +21,6 @@ from seglab.training.job import RoundOutcome, TrainingJob
 from seglab.training.judging import judge
 from seglab.training.loop import train
 from seglab.training.memory import peak_mb
-from seglab.training.restore import restore_model
 from seglab.training.validation import Validation, compare
 
 

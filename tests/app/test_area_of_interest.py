@@ -13,8 +13,8 @@ from shapely.geometry import box
 from seglab import errors
 from seglab.app.session import LabelSession
 from seglab.core.masks import rasterize
-from seglab.inference import sweep
-from seglab.inference.sweep import UNMAPPED
+from seglab.inference import mapper
+from seglab.inference.mapper import UNMAPPED
 from tests.conftest import LAKES
 
 AREA = box(20, 250, 240, 380)
@@ -57,13 +57,13 @@ def test_it_must_touch_the_scene(session: LabelSession) -> None:
 def test_a_map_covers_it_and_nothing_else(session: LabelSession, tmp_path: Path, monkeypatch) -> None:
     whole = session.predict(tmp_path / "whole.tif").result()
     looked: list[shapely.Polygon] = []
-    probabilities = sweep.class_probabilities
+    probabilities = mapper.class_logits
 
     def watched(encoder, window, *args, **options):
         looked.append(window.polygon)
         return probabilities(encoder, window, *args, **options)
 
-    monkeypatch.setattr(sweep, "class_probabilities", watched)
+    monkeypatch.setattr(mapper, "class_logits", watched)
     triangle = shapely.Polygon([(20, 380), (240, 380), (130, 250)])
     session.set_area_of_interest(triangle, crs="pixel")
     part = session.predict(tmp_path / "part.tif").result()

@@ -14,8 +14,8 @@ from seglab import errors
 from seglab.app.replay import replay
 from seglab.app.session import LabelSession
 from seglab.core.masks import rasterize
-from seglab.inference import sweep
-from seglab.inference.sweep import UNMAPPED
+from seglab.inference import mapper
+from seglab.inference.mapper import UNMAPPED
 from seglab.jobs import SilentReporter
 from tests.conftest import LAKES
 
@@ -109,13 +109,13 @@ def test_a_small_area_takes_fewer_windows_and_the_whole_scene_takes_all(session,
     session.click(*LAKES[0][:2], crs="pixel")
     session.accept("water")
     looked = []
-    probabilities = sweep.class_probabilities
+    probabilities = mapper.class_logits
 
     def watched(encoder, window, *args, **options):
         looked.append(window)
         return probabilities(encoder, window, *args, **options)
 
-    monkeypatch.setattr(sweep, "class_probabilities", watched)
+    monkeypatch.setattr(mapper, "class_logits", watched)
     counts, maps = [], []
     for number, area in enumerate((None, box(0, 0, 512, 384), AREA)):
         looked.clear()

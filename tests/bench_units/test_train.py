@@ -15,10 +15,10 @@ from seglab.cli import main
 from seglab.core.metrics import iou
 from seglab.errors import RoundMismatchError
 from seglab.models.registry import load_model
+from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD, POSITIVE
 from seglab.store.round_files import read_round_file
-from seglab.training.restore import restore_model
 from tests.conftest import LAKES, lake_mask
 from tests.training.supervised.pair_sets import Discs
 

@@ -12,12 +12,13 @@ import torch
 from seglab.errors import CheckpointError, RoundMismatchError
 from seglab.jobs import SilentReporter
 from seglab.models.registry import embedded_weights, load_model
+from seglab.models.restore import restore_model
 from seglab.models.spec import ModelOrigin
 from seglab.training import engine
 from seglab.training.blocks import MINIMUM_HELD_OUT
 from seglab.training.engine import run_job
 from seglab.training.judging import judge
-from seglab.training.restore import restore_model, restore_preview
+from seglab.training.restore import restore_preview
 from seglab.training.validation import Judged
 from tests.training.made_jobs import SPEC, make_chip, make_job
 

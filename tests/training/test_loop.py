@@ -21,6 +21,7 @@ from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import JobCancelled, TrainingError
 from seglab.jobs import SilentReporter
 from seglab.models.registry import load_model
+from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import ModelOrigin, SamSpec
 from seglab.store.cache import ArrayCache
@@ -28,7 +29,7 @@ from seglab.training import loop
 from seglab.training.job import RoundConfig, TrainingChip, TrainingJob
 from seglab.training.loop import train
 from seglab.training.plan import Labels, TrainingObject
-from seglab.training.restore import restore_model, restore_preview
+from seglab.training.restore import restore_preview
 from seglab.training.samples import build_chips
 from seglab.training.step import batch_loss
 from tests.conftest import LAKES, lake_mask

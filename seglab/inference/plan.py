@@ -1,0 +1,195 @@
+"""What a map is made of, written down: so that a killed run goes on and a worker elsewhere does the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+import torch
+from shapely.geometry.base import BaseGeometry
+
+from seglab.core.raster import Scene
+from seglab.core.stretch import Stretch
+from seglab.encoding.encoder import WindowEncoder
+from seglab.errors import CheckpointError, RoundMismatchError, SceneChangedError
+from seglab.inference.lattice import Lattice
+from seglab.models.hashing import tensor_hash
+from seglab.models.registry import load_model
+from seglab.models.restore import restore_model
+from seglab.models.sam import AdaptedSam
+from seglab.store.cache import ArrayCache
+from seglab.store.parts import PartStore
+
+VERSION = 1
+"""Of the way maps are computed: parts of another version are not believed."""
+WEIGHTS = "model"
+"""The part of a store that holds what a round trained."""
+_PROMPTS = "map.prompts"
+
+
+@dataclass(frozen=True)
+class MappedClass:
+    """One class of a map."""
+
+    value: int
+    """What its pixels hold, 1 to 254."""
+    name: str
+    colour: str
+    """'#rrggbb'."""
+    prompt: torch.Tensor
+    """(prompt_dim,) its class prompt."""
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """How a scene is mapped."""
+
+    scale: int = 1
+    """Scene pixels per model pixel."""
+    overlap: float = 0.125
+    """Share of a window that its neighbour sees too, at least."""
+    flips: bool = False
+    """Whether each window is also looked at mirrored left to right, top to bottom and both, and the four scores are
+    averaged: four times the work."""
+    block_size: int = 1536
+    """Side of a block, scene pixels, at least: what a run that is killed loses of its work, and what one task of a
+    cluster does."""
+    area: BaseGeometry | None = None
+    """Scene pixels; what lies outside is not mapped. None: everything is."""
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """A scene, a model, and how the one is mapped by the other."""
+
+    encoder: WindowEncoder
+    """The scene and the model."""
+    prompts: torch.Tensor
+    """(C, prompt_dim), one per class."""
+    values: tuple[int, ...]
+    """What the pixels of each class hold, 1 to 254."""
+    settings: MapSettings
+
+    @property
+    def lattice(self) -> Lattice:
+        """Where its windows and blocks lie."""
+        settings = self.settings
+        shape, size = self.encoder.scene.grid.shape, self.encoder.model.spec.image_size
+        return Lattice(shape, size, settings.scale, settings.overlap, settings.block_size)
+
+    def to_json(self) -> dict[str, Any]:
+        """All that the map depends on: two plans that say the same make the same map."""
+        scene, model, settings = self.encoder.scene, self.encoder.model, asdict(replace(self.settings, area=None))
+        area = self.settings.area
+        return {
+            "version": VERSION,
+            "scene": {
+                "path": str(scene.path),
+                "fingerprint": scene.fingerprint,
+                "shape": list(scene.grid.shape),
+                "bands": list(scene.bands),
+                "stretch": [list(scene.stretch.low), list(scene.stretch.high)],
+                "extra_bands": list(self.encoder.extra_bands),
+            },
+            "model": {
+                "name": None if model.origin is None else model.origin.name,
+                "checkpoint": None if model.origin is None else _text(model.origin.checkpoint),
+                "adapter": None if model.adapter is None else model.adapter.name,
+                "adapt_from": model.adapt_from,
+                "network": network_identity(model, self.prompts),
+            },
+            "values": list(self.values),
+            "settings": settings | {"area": None if area is None else shapely.to_wkb(area, hex=True)},
+        }
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """What a process elsewhere needs beside the plan's JSON: the round's tensors and the class prompts."""
+        model = self.encoder.model
+        trained = {} if model.adapter is None else model.trained_parameters()
+        return {name: p.detach().cpu().numpy() for name, p in {**trained, _PROMPTS: self.prompts}.items()}
+
+
+def network_identity(model: AdaptedSam, prompts: torch.Tensor) -> str:
+    """Identifies what turns a window's pixels into scores: encoder, decoder and class prompts."""
+    parts = {f"decoder.{name}": p for name, p in model.sam.mask_decoder.state_dict(keep_vars=True).items()}
+    parts |= {f"prompt.{name}": p for name, p in model.sam.prompt_encoder.state_dict(keep_vars=True).items()}
+    return f"{model.encoder_hash()}-{tensor_hash({**parts, _PROMPTS: prompts.detach()})}"
+
+
+def plan_of(encoder: WindowEncoder, classes: Sequence[MappedClass], settings: MapSettings) -> MapPlan:
+    """The plan of a map.
+
+    Args:
+        encoder: the scene and the model.
+        classes: what is mapped, at least one.
+        settings: how.
+    """
+    prompts = torch.stack([c.prompt for c in classes])
+    return MapPlan(encoder, prompts, tuple(c.value for c in classes), settings)
+
+
+def open_plan(store: PartStore, device: str | None = None) -> MapPlan:
+    """The plan of a store, opened on this machine: the scene and the model are loaded anew.
+
+    Args:
+        store: with the plan and its weights.
+        device: see `choose_device`.
+
+    Raises:
+        SceneNotFoundError: the scene is not at the same path here.
+        SceneChangedError: it is another raster here.
+        CheckpointError, RoundMismatchError: the base weights here are others.
+    """
+    kept, tensors = store.plan, store.get(WEIGHTS)
+    if tensors is None:
+        raise CheckpointError(f"the weights in {str(store.folder)!r} are damaged; delete that folder and start again")
+    prompts = torch.from_numpy(tensors.pop(_PROMPTS))
+    model = _open_model(kept["model"], tensors, len(kept["scene"]["extra_bands"]), device)
+    encoder = WindowEncoder(_open_scene(kept["scene"]), model, ArrayCache(0), extra_bands=kept["scene"]["extra_bands"])
+    area = kept["settings"]["area"]
+    settings = MapSettings(**kept["settings"] | {"area": None if area is None else shapely.from_wkb(area)})
+    plan = MapPlan(encoder, prompts, tuple(kept["values"]), settings)
+    if network_identity(model, prompts) != kept["model"]["network"]:
+        raise CheckpointError(
+            f"the weights of {kept['model']['name']!r} on this machine are not those that the map was begun with; "
+            "copy the same checkpoint here"
+        )
+    return plan
+
+
+def _open_scene(kept: dict[str, Any]) -> Scene:
+    low, high = kept["stretch"]
+    scene = Scene.open(kept["path"], bands=kept["bands"], stretch=Stretch(tuple(low), tuple(high)))
+    if list(scene.grid.shape) != kept["shape"]:
+        scene.close()
+        raise SceneChangedError(
+            f"{kept['path']!r} has {scene.grid.shape} rows and columns here and had {kept['shape']} where the map was "
+            "begun; put the same file in the same place on every machine"
+        )
+    scene.fingerprint = kept["fingerprint"]
+    return scene
+
+
+def _open_model(kept: dict[str, Any], tensors: dict[str, np.ndarray], extra: int, device: str | None) -> AdaptedSam:
+    if kept["name"] is None:
+        raise RoundMismatchError(
+            "a model that was not loaded by name or from a file cannot be sent to other processes; load it with "
+            "load_model, or map without a cluster"
+        )
+    checkpoint = kept["checkpoint"]
+    base = load_model(
+        kept["name"],
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        device=device,
+        adapt_from=kept["adapt_from"],
+        extra_bands=extra,
+    )
+    return base if kept["adapter"] is None else restore_model(base, kept["adapter"], tensors, "the map's round")
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
