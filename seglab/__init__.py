@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seglab.app.opening import open_session
+    from seglab.app.round_model import RoundModel, load_round
     from seglab.app.session import LabelSession
     from seglab.app.tidy import Tidy
     from seglab.core.dates import by_date
@@ -25,6 +26,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "open": ("seglab.app.opening", "open_session"),
     "LabelSession": ("seglab.app.session", "LabelSession"),
+    "RoundModel": ("seglab.app.round_model", "RoundModel"),
+    "load_round": ("seglab.app.round_model", "load_round"),
     "Scene": ("seglab.core.raster", "Scene"),
     "by_date": ("seglab.core.dates", "by_date"),
     "Tidy": ("seglab.app.tidy", "Tidy"),
@@ -34,7 +37,19 @@ _LAZY = {
     "label": ("seglab.ui.labeler", "label"),
 }
 
-__all__ = ["LabelSession", "Labeler", "Scene", "SegLabError", "Tidy", "by_date", "example", "label", "open"]
+__all__ = [
+    "LabelSession",
+    "Labeler",
+    "RoundModel",
+    "Scene",
+    "SegLabError",
+    "Tidy",
+    "by_date",
+    "example",
+    "label",
+    "load_round",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:

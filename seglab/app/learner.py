@@ -18,6 +18,7 @@ from seglab.app.labelled import dated
 from seglab.app.ledger import Ledger
 from seglab.app.making import card_of, plan_round
 from seglab.app.mapping import (
+    describe_map,
     map_scale,
     mapped_classes,
     new_map_path,
@@ -26,7 +27,7 @@ from seglab.app.mapping import (
 )
 from seglab.app.open_project import OpenProject
 from seglab.app.redraw import LoadRound
-from seglab.app.round_scenes import RoundScene, with_held_out
+from seglab.app.round_scenes import RoundScene, common_resolution, with_held_out
 from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
 from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import State
@@ -36,8 +37,9 @@ from seglab.encoding.encoder import WindowEncoder
 from seglab.encoding.encoders import Encoders
 from seglab.encoding.prefixes import prefix_budget, refresh
 from seglab.errors import JobRunningError, SegLabError
+from seglab.inference.ahead import encode_scene
 from seglab.inference.plan import MapSettings
-from seglab.inference.sweep import Prediction, predict_scene
+from seglab.inference.sweep import Prediction, Workers, predict_scene
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
 from seglab.store.schema import scene_cards
@@ -73,7 +75,7 @@ class Learner:
         self._extra_bands = tuple(self._project.manifest.get("extra_bands", ()))
         self._identity = identity_of(self._base, opened.adapter, imagery.scene.bands, self._extra_bands)
         self._training: jobs.Job[Round] | None = None
-        self._mapping: jobs.Job[Prediction] | None = None
+        self._mapping: jobs.Job[Any] | None = None
         self._shown: CurrentModel | None = None
         """The preview of the round that is being trained."""
         with ledger.lock:
@@ -121,15 +123,36 @@ class Learner:
         self._training = jobs.start(self._train, current, states, config, title="retrain", unit="step")
         return self._training
 
-    def predict(self, state: State, path: Path | None) -> jobs.Job[Prediction]:
+    def predict(
+        self,
+        state: State,
+        path: Path | None,
+        scale: int | None = None,
+        flips: bool = False,
+        workers: Workers | None = None,
+    ) -> jobs.Job[Prediction]:
         """Start a map: see LabelSession.predict."""
-        if self._mapping is not None and not self._mapping.finished:
-            raise JobRunningError("the scene is being mapped; wait for it or cancel it first")
-        current = self.current.on(self._imagery.date)  # another one may be taken into use meanwhile
+        current = self._free_to_map()
         require_classes(current, state)
         target = new_map_path(self._project.folder_of(self._ledger.scene)) if path is None else path
-        self._mapping = jobs.start(self._predict, current, state, target, title="map the scene", unit="Mpx")
+        settings = MapSettings(scale=scale or map_scale(state), flips=flips, area=state.area_of_interest)
+        self._mapping = jobs.start(
+            self._predict, current, state, target, settings, workers, title="map the scene", unit="Mpx"
+        )
         return self._mapping
+
+    def encode(self, state: State) -> jobs.Job[int]:
+        """Start to encode the scene: see LabelSession.encode."""
+        settings = MapSettings(scale=map_scale(state), area=state.area_of_interest)
+        encoder = self._free_to_map().encoder
+        self._mapping = jobs.start(encode_scene, encoder, settings, title="encode the scene", unit="Mpx")
+        return self._mapping
+
+    def _free_to_map(self) -> CurrentModel:
+        """The model in use, which stays with the date in use: another one may be taken meanwhile."""
+        if self._mapping is not None and not self._mapping.finished:
+            raise JobRunningError("the scene is being mapped or encoded; wait for it or cancel it first")
+        return self.current.on(self._imagery.date)
 
     def check(self, tensors: dict[str, np.ndarray], card: dict[str, Any]) -> None:
         """Refuse a round that does not fit.
@@ -218,7 +241,8 @@ class Learner:
                 isolate=self._opened.isolate,
             )
             card = card_of(making, outcome, self._identity, start.number)
-            return self._keep(reporter, start, outcome, card | {"notes": [*notes, *card["notes"]]})
+            more = {"notes": [*notes, *card["notes"]], "resolution": common_resolution(scenes)}
+            return self._keep(reporter, start, outcome, card | more)
         finally:
             self._end_preview(start)
 
@@ -301,15 +325,25 @@ class Learner:
 
     # -- maps
 
-    def _predict(self, reporter: jobs.Reporter, current: CurrentModel, state: State, path: Path) -> Prediction:
+    def _predict(
+        self,
+        reporter: jobs.Reporter,
+        current: CurrentModel,
+        state: State,
+        path: Path,
+        settings: MapSettings,
+        workers: Workers | None,
+    ) -> Prediction:
         prediction = predict_scene(
             reporter,
             current.encoder,
             mapped_classes(current, state),
             path,
-            MapSettings(scale=map_scale(state), area=state.area_of_interest),
+            settings,
             round_number=current.number,
+            workers=workers,
         )
+        describe_map(prediction, self._imagery.scene.grid, current.date or None)
         data = prediction_data(self._project, prediction, state.classes) | dated(current.date or "")
         self._ledger.record("prediction", data, "prediction")
         return prediction

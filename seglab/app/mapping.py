@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,9 +17,11 @@ from seglab.active.suggest import Suggestion, by_difference, by_uncertainty
 from seglab.app.held_out import kept_out
 from seglab.app.rounds import CurrentModel
 from seglab.app.state import State
+from seglab.core.grid import Grid
 from seglab.core.raster import Scene
 from seglab.core.windows import Window, common_scale, sweep_windows
 from seglab.errors import NoLabelsError
+from seglab.export.stac import write_stac_item
 from seglab.inference.mapper import class_probabilities
 from seglab.inference.plan import MappedClass
 from seglab.inference.sweep import Prediction
@@ -84,6 +87,22 @@ def prediction_data(project: Project, prediction: Prediction, classes: Iterable[
         inside = path.is_relative_to(project.folder.absolute())
         data[name] = path.relative_to(project.folder.absolute()).as_posix() if inside else str(path)
     return data
+
+
+def describe_map(prediction: Prediction, grid: Grid, date: str | None) -> None:
+    """Write a STAC item beside a map, if it has a place.
+
+    Args:
+        prediction: the map.
+        grid: its own.
+        date: of the imagery, ISO 8601; None where nobody knows.
+
+    Raises:
+        WriteError: it could not be written; the map is there all the same.
+    """
+    if grid.is_georeferenced:
+        when = None if not date else datetime.datetime.fromisoformat(date).replace(tzinfo=datetime.UTC)
+        write_stac_item(prediction.path, when, confidence=prediction.confidence_path)
 
 
 def prediction_of(project: Project, data: Mapping[str, Any] | None) -> Prediction | None:

@@ -42,6 +42,14 @@ class RoundScene:
         return self.current.encoder.model.spec.image_size * map_scale(self.state)
 
 
+def common_resolution(scenes: Sequence[RoundScene]) -> float | None:
+    """Ground metres per model pixel at which most objects were accepted, by the scene with the most of them; None where
+    it has no CRS."""
+    most = max(scenes, key=lambda one: len(one.state.objects))
+    size = most.current.encoder.scene.grid.pixel_size_m
+    return None if size is None else size * map_scale(most.state)
+
+
 def with_held_out(scenes: Sequence[RoundScene], record: RecordGround) -> list[RoundScene]:
     """The scenes with ground to judge rounds on, chosen when there are enough objects, once and for all.
 

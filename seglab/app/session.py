@@ -12,8 +12,6 @@ from typing import Any
 import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
 
-from seglab import jobs
-from seglab.active.suggest import Suggestion
 from seglab.app.as_code import as_code
 from seglab.app.class_editing import ClassEditing
 from seglab.app.comparing import Comparing
@@ -29,7 +27,7 @@ from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.looking import Looking
-from seglab.app.mapping import suggest_windows
+from seglab.app.map_making import MapMaking
 from seglab.app.measuring import Areas, Measuring
 from seglab.app.object_editing import ObjectEditing
 from seglab.app.open_project import OpenProject
@@ -52,7 +50,6 @@ from seglab.errors import (
     SegLabError,
     WriteError,
 )
-from seglab.inference.sweep import Prediction
 
 Listener = Callable[["LabelSession", str], None]
 
@@ -69,6 +66,7 @@ class LabelSession(
     RoundKeeping,
     ProjectKeeping,
     SceneKeeping,
+    MapMaking,
     Looking,
     Undoing,
     Prefetching,
@@ -294,35 +292,6 @@ class LabelSession(
             finally:
                 self._ledger.tell("mask")
             return next(o for o in self.objects if o.id == event)
-
-    # -- maps, suggestions
-
-    def predict(self, path: str | Path | None = None) -> jobs.Job[Prediction]:
-        """Map the whole scene in the background: a COG of classes, and beside it one of confidence.
-
-        Args:
-            path: the class map; a new file in the project's folder if None.
-
-        Raises:
-            NoLabelsError: no class has an object yet.
-        """
-        with self._ledger.acting():
-            return self._learner.predict(self.state, None if path is None else self._new_file(path))
-
-    def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
-        """Where to label next, with the reason: windows whose class map is least certain; before any class has an
-        object, windows that look different from each other.
-
-        Args:
-            count: how many.
-            reporter: for calls inside a job.
-        """
-        silent = jobs.SilentReporter()
-        with self._ledger.acting():  # not while looking around, which takes a while
-            current, state = self._learner.current, self.state
-        found = suggest_windows(reporter or silent, current, state, count)
-        self.expect([suggestion.window for suggestion in found])
-        return found
 
     def as_code(self, check: bool = True) -> str:
         """The Python calls that make this project's labels again.

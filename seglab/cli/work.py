@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from seglab.jobs import follow, start
+from seglab.jobs import Job, follow, start
 
 T = TypeVar("T")
 SECONDS_TO_STOP = 5.0
@@ -17,7 +17,11 @@ SECONDS_TO_STOP = 5.0
 
 def run_job(function: Callable[..., T], *args: Any, title: str, unit: str = "", **kwargs: Any) -> T:
     """Run `function(reporter, *args, **kwargs)` with a progress bar on standard error, and return its result."""
-    job = start(function, *args, title=title, unit=unit, **kwargs)
+    return follow_job(start(function, *args, title=title, unit=unit, **kwargs))
+
+
+def follow_job(job: Job[T]) -> T:
+    """Show a job's progress on standard error, and return its result; Ctrl-C cancels it."""
     try:
         follow(job)
     except KeyboardInterrupt:

@@ -82,6 +82,14 @@ def by_date(sources: Iterable[Any]) -> dict[str, Any]:
     return _ordered([(_date_of(one), one) for one in sources])
 
 
+def told_date(source: Any) -> str | None:
+    """The date that a file or a STAC item tells, as `by_date` reads it, ISO 8601; None if it tells none."""
+    try:
+        return _date_of(source)
+    except (DateError, UnsupportedSceneError):
+        return None
+
+
 def iso_date(value: Any) -> str:
     """A date as ISO 8601 text, as short as it can be: "2020-06-01" at midnight, else "2020-06-01T10:20:31".
 

@@ -181,6 +181,15 @@ class WindowEncoder:
         if self.prefix_key(window) not in self._prefixes:
             self.prefix(window)
 
+    def prefix_room(self, window: Window) -> int:
+        """How many prefixes such as a window's the cache holds before they push each other out; it is encoded for it.
+
+        Raises:
+            SceneNotFoundError, SceneChangedError, DamagedSceneError: see `pixels`.
+        """
+        self.store_prefix(window)
+        return self._prefixes.budget_bytes // max(1, self.prefix(window).nbytes)
+
     def is_encoded(self, window: Window) -> bool:
         """Whether the window's embedding is in the caches."""
         key = self.embedding_key(window)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,49 @@ from seglab.store.parts import PartStore
 
 POLL = 0.2
 """Seconds between two looks at whether the job was cancelled."""
+CONNECT_S = 20.0
+"""Seconds that a scheduler may take to answer."""
 _KEPT = 2
 """Plans that a worker keeps open: the one in work, and the one before."""
 
 _open: OrderedDict[tuple[str, str], BlockMapper] = OrderedDict()
 _lock = threading.Lock()
+
+
+@contextmanager
+def connect(scheduler: str | None, workers: int = 0) -> Iterator[Any]:
+    """A client of a cluster, or of one that is started on this machine for as long as it is needed.
+
+    Args:
+        scheduler: its address, or the path of its scheduler file; None starts a cluster here.
+        workers: processes of that one, each with one thread.
+
+    Raises:
+        MissingPackageError: Dask's distributed scheduler is not installed.
+        WorkerError: nobody answers at the address.
+    """
+    distributed = _distributed()
+    with ExitStack() as stack:
+        if scheduler is None:
+            options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+            place = {"address": stack.enter_context(distributed.LocalCluster(**options))}
+        else:
+            place = {"scheduler_file" if Path(scheduler).exists() else "address": scheduler}
+        try:
+            client = stack.enter_context(distributed.Client(**place, timeout=CONNECT_S))
+        except (OSError, ValueError) as error:
+            raise WorkerError(f"no Dask scheduler answers at {scheduler!r} ({error}); check that it runs") from error
+        yield client
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingPackageError(
+            "mapping on a cluster needs Dask: pip install 'seglab[cluster]', on this machine and on the workers"
+        ) from error
+    return distributed
 
 
 class DaskWorkers:
@@ -42,12 +81,7 @@ class DaskWorkers:
     """
 
     def __init__(self, client: Any) -> None:
-        try:
-            import distributed  # noqa: F401 - said here, not after the scene was opened
-        except ImportError as error:
-            raise MissingPackageError(
-                "mapping on a cluster needs Dask: pip install 'seglab[cluster]', on this machine and on the workers"
-            ) from error
+        _distributed()  # said here, not after the scene was opened
         self._client = client
 
     def map_blocks(

@@ -22,7 +22,7 @@ from seglab.models.registry import load_model
 from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.store.cache import ArrayCache
-from seglab.store.parts import PartStore
+from seglab.store.parts import PartStore, plan_identity
 
 VERSION = 1
 """Of the way maps are computed: parts of another version are not believed."""
@@ -77,9 +77,7 @@ class MapPlan:
     @property
     def lattice(self) -> Lattice:
         """Where its windows and blocks lie."""
-        settings = self.settings
-        shape, size = self.encoder.scene.grid.shape, self.encoder.model.spec.image_size
-        return Lattice(shape, size, settings.scale, settings.overlap, settings.block_size)
+        return lattice_of(self.encoder, self.settings)
 
     def to_json(self) -> dict[str, Any]:
         """All that the map depends on: two plans that say the same make the same map."""
@@ -106,11 +104,22 @@ class MapPlan:
             "settings": settings | {"area": None if area is None else shapely.to_wkb(area, hex=True)},
         }
 
+    @property
+    def identity(self) -> str:
+        """Differs for plans that make different maps: SHA-256, in hexadecimal."""
+        return plan_identity(self.to_json())
+
     def weights(self) -> dict[str, np.ndarray]:
         """What a process elsewhere needs beside the plan's JSON: the round's tensors and the class prompts."""
         model = self.encoder.model
         trained = {} if model.adapter is None else model.trained_parameters()
         return {name: p.detach().cpu().numpy() for name, p in {**trained, _PROMPTS: self.prompts}.items()}
+
+
+def lattice_of(encoder: WindowEncoder, settings: MapSettings) -> Lattice:
+    """Where the windows and blocks of a map lie."""
+    shape, size = encoder.scene.grid.shape, encoder.model.spec.image_size
+    return Lattice(shape, size, settings.scale, settings.overlap, settings.block_size)
 
 
 def network_identity(model: AdaptedSam, prompts: torch.Tensor) -> str:

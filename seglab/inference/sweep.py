@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import rasterio
+from rasterio.enums import ColorInterp
+
 from seglab.core.class_map import confidence_path
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
@@ -16,9 +19,12 @@ from seglab.inference.lattice import Block
 from seglab.inference.mapper import CLASSES, CONFIDENCE, UNMAPPED, BlockMapper, block_part
 from seglab.inference.plan import WEIGHTS, MappedClass, MapPlan, MapSettings, plan_of
 from seglab.jobs import Reporter
+from seglab.store.colours import parse_colour
 from seglab.store.parts import PartStore
 from seglab.store.rasters import RasterWriter
 
+PLAN_TAG = "seglab_plan"
+"""A map's tag: which plan it was made by, see MapPlan.identity."""
 PARTS_SUFFIX = ".parts"
 """Added to a map's name: the folder of what is finished of it."""
 
@@ -63,6 +69,26 @@ class ThisThread:
             done(count + 1)
 
 
+def finished_map(
+    encoder: WindowEncoder,
+    classes: Sequence[MappedClass],
+    path: Path,
+    settings: MapSettings,
+    round_number: int,
+) -> Prediction | None:
+    """The map in a place, if it is the one that `predict_scene` would make there, down to names and colours."""
+    beside = confidence_path(path)
+    if not (path.exists() and beside.exists()):
+        return None
+    with rasterio.open(path) as file:
+        tags, named = file.tags(), file.tags(1)
+        colours = file.colormap(1) if file.colorinterp[0] == ColorInterp.palette else {}
+    same = tags.get(PLAN_TAG) == plan_of(encoder, classes, settings).identity
+    for c in classes:
+        same &= named.get(f"class_{c.value}") == c.name and colours.get(c.value, ())[:3] == parse_colour(c.colour)
+    return Prediction(path, beside, round_number) if same else None
+
+
 def predict_scene(
     reporter: Reporter,
     encoder: WindowEncoder,
@@ -100,7 +126,7 @@ def predict_scene(
             store.put(WEIGHTS, **plan.weights())
         with _unchanged(encoder.scene, store):
             _map_missing(reporter, plan, store, workers or ThisThread())
-        tags = {"seglab_round": str(round_number), "seglab_scene": encoder.scene.name}
+        tags = {"seglab_round": str(round_number), "seglab_scene": encoder.scene.name, PLAN_TAG: plan.identity}
         paths = _assemble(reporter, plan, store, path, classes, tags)
         store.finish()
     return Prediction(*paths, round_number)

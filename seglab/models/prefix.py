@@ -29,6 +29,11 @@ class Prefix:
         """The same in fp16, the precision of the cache."""
         return self.to(self.tokens.device, torch.float16)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what the cache keeps of it."""
+        return self.tokens.nbytes + self.patches.nbytes + self.high_pass.nbytes
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Prefix:
         """The same on a device, in a precision for computing."""
         extra = None if self.extra is None else self.extra.to(device, dtype)

@@ -67,7 +67,7 @@ class PartStore:
                         f"another process is making {folder.stem!r} now; wait for it, stop it, or choose another path"
                     ) from error
                 with _refusals(folder):
-                    store._begin(json.dumps(plan, sort_keys=True, indent=1))
+                    store._begin(_text(plan))
                 yield store
         finally:
             if store._finished:
@@ -151,6 +151,15 @@ class PartStore:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
+
+
+def plan_identity(plan: Mapping[str, Any]) -> str:
+    """Differs for different plans, also of what is no store: SHA-256, in hexadecimal."""
+    return hashlib.sha256(_text(plan).encode()).hexdigest()
+
+
+def _text(plan: Mapping[str, Any]) -> str:
+    return json.dumps(plan, sort_keys=True, indent=1)
 
 
 @contextlib.contextmanager
