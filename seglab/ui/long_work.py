@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
-from seglab.app.session import LabelSession, Suggestion
+from seglab.app.map_making import Suggestion
+from seglab.app.session import LabelSession
 from seglab.ui.keys import keys_of
 
 if TYPE_CHECKING:
