@@ -124,6 +124,10 @@ class TrainingError(SegLabError):
     """A round cannot be trained as asked."""
 
 
+class MapCheckError(SegLabError):
+    """A map cannot be checked by a sample as asked, or too little of the sample is checked yet."""
+
+
 class NothingToUndoError(SegLabError):
     """There is no action left to undo or to redo."""
 
