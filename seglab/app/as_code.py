@@ -345,6 +345,16 @@ class _Writer:
     def _overlaps(self, event: Event) -> list[str]:
         return [f"session.overlaps = {event.data['rule']!r}"]
 
+    def _check(self, event: Event) -> list[str]:
+        data = {key: value for key, value in event.data.items() if key != "scene"}
+        return ["# a map is checked by a sample that was drawn then", f"session.import_check({data!r})"]
+
+    def _check_answer(self, event: Event) -> list[str]:
+        check = self._labels.check
+        if check is None or check.id != event.data["check"]:
+            return ["# session.answer_check: another check was started before"]
+        return [f"session.answer_check({event.data['class']!r}, {event.data['unit']})"]
+
     def _round(self, event: Event) -> list[str]:
         number = event.data["number"]
         return [
@@ -379,6 +389,8 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "never_train": _Writer._area,
     "area_of_interest": _Writer._area_of_interest,
     "overlaps": _Writer._overlaps,
+    "check": _Writer._check,
+    "check_answer": _Writer._check_answer,
     "round": _Writer._round,
     "rollback": _Writer._rollback,
 }

@@ -10,6 +10,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.labelled import LabelledObject, dated
+from seglab.app.map_check import BACKGROUND_NAME, MapCheck, answered, check_of
 from seglab.app.nearby import Nearby
 from seglab.app.proposed import ProposedObject
 from seglab.core.masks import as_multipolygon
@@ -50,11 +51,13 @@ class Labels:
     """Where objects lie; copies share it."""
     proposed_nearby: Nearby = field(default_factory=Nearby)
     """Where proposed objects lie; copies share it."""
+    check: MapCheck | None = None
+    """The check of a map that was started last."""
 
     def copy(self) -> Labels:
         """Labels that events can be applied to without changing these."""
         changing = (self.classes, self.objects, self.renamed, self.merged, self.proposals, self.dismissed)
-        return Labels(*(dict(part) for part in changing), self.overlaps, self.nearby, self.proposed_nearby)
+        return Labels(*(dict(part) for part in changing), self.overlaps, self.nearby, self.proposed_nearby, self.check)
 
     def apply(self, event: Event) -> bool:
         """Follow an event.
@@ -258,6 +261,15 @@ def _overlaps(labels: Labels, event: Event) -> None:
         labels.proposals = waiting
 
 
+def _check(labels: Labels, event: Event) -> None:
+    labels.check = check_of(event.id, event.data)
+
+
+def _check_answer(labels: Labels, event: Event) -> None:
+    name = event.data["class"]
+    labels.check = answered(labels.check, event, name if name in (None, BACKGROUND_NAME) else labels.class_of(name))
+
+
 def _edit(labels: Labels, event: Event) -> None:
     data = event.data
     changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
@@ -346,6 +358,7 @@ def _recolour_class(labels: Labels, event: Event) -> None:
 
 
 def _move_objects(labels: Labels, old: str, new: str) -> None:
+    labels.check = None if labels.check is None else labels.check.renamed(old, new)
     for objects in (labels.objects, labels.proposals, labels.dismissed):
         for number, one in objects.items():
             if one.class_name == old:
@@ -362,6 +375,8 @@ _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}
 _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "accept": _accept,
     "overlaps": _overlaps,
+    "check": _check,
+    "check_answer": _check_answer,
     "import": _import,
     "merge_from": _merge_from,
     "propose": _propose,

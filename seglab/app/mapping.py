@@ -83,9 +83,7 @@ def prediction_data(project: Project, prediction: Prediction, classes: Iterable[
     """
     data: dict[str, Any] = {"round": prediction.round, "classes": list(classes)}
     for name, path in (("path", prediction.path), ("confidence", prediction.confidence_path)):
-        path = path.absolute()
-        inside = path.is_relative_to(project.folder.absolute())
-        data[name] = path.relative_to(project.folder.absolute()).as_posix() if inside else str(path)
+        data[name] = path_in_project(project, path)
     return data
 
 
@@ -103,6 +101,12 @@ def describe_map(prediction: Prediction, grid: Grid, date: str | None) -> None:
     if grid.is_georeferenced:
         when = None if not date else datetime.datetime.fromisoformat(date).replace(tzinfo=datetime.UTC)
         write_stac_item(prediction.path, when, confidence=prediction.confidence_path)
+
+
+def path_in_project(project: Project, path: Path) -> str:
+    """How the log names a file: from the project's folder where it lies in it, else as an absolute path."""
+    path, folder = path.absolute(), project.folder.absolute()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
 def prediction_of(project: Project, data: Mapping[str, Any] | None) -> Prediction | None:

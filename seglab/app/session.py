@@ -27,6 +27,7 @@ from seglab.app.labels_table import labels_table
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.looking import Looking
+from seglab.app.map_checking import MapChecking
 from seglab.app.map_making import MapMaking
 from seglab.app.measuring import Areas, Measuring
 from seglab.app.object_editing import ObjectEditing
@@ -62,6 +63,7 @@ class LabelSession(
     GroundKeeping,
     Comparing,
     Measuring,
+    MapChecking,
     Exporting,
     RoundKeeping,
     ProjectKeeping,
@@ -191,8 +193,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`) or "closed". Some come
-        from other threads.
+        "check", "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`) or "closed".
+        Some come from other threads.
 
         Returns:
             A function that ends the subscription.

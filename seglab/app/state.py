@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.app.label_events import Labels
 from seglab.app.labelled import LabelledObject
+from seglab.app.map_check import MapCheck
 from seglab.app.nearby import Nearby
 from seglab.app.proposed import ProposedObject
 from seglab.errors import ProjectDamagedError
@@ -27,6 +28,8 @@ TITLES = {
     "never_train": "mark an area as never trained on",
     "area_of_interest": "change the area of interest",
     "overlaps": "overlaps: {rule}",
+    "check": "start a check of the map",
+    "check_answer": "an answer of the map's check",
     "import": "import {objects}",
     "merge_from": "merge the labels of {source}",
     "propose": "propose {objects}",
@@ -90,6 +93,8 @@ class State:
     """What happens to objects that overlap: one of label_events.OVERLAPS."""
     reviewed_on: tuple[str, ...] = ()
     """On the imagery of which date each of `reviewed` was; "" without a time axis."""
+    check: MapCheck | None = None
+    """The check of a map that was started last, with its answers."""
 
     def today(self, name: str) -> str | None:
         """What the class of a name, maybe an old one, is called now; None for one that never was."""
@@ -190,6 +195,7 @@ class History:
             dict(labels.merged),
             labels.overlaps,
             tuple(reviewed_on),
+            labels.check,
         )
 
     def count(self, scene: str | None) -> int:
