@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "seglab"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-HEAVY = {"torch", "torchvision", "segment_anything", "ipywidgets", "ipyleaflet", "anywidget", "traitlets"}
+HEAVY = {"torch", "torchvision", "timm", "segment_anything", "ipywidgets", "ipyleaflet", "anywidget", "traitlets"}
 """What `import seglab` must leave alone: the command line and Dask workers start without them."""
 
 MODULES = {

@@ -24,7 +24,8 @@ from seglab.models.registry import load_model
 from seglab.models.spec import SPECS
 from seglab.store import atomic
 from seglab.store.round_files import write_round_file
-from seglab.training.supervised.fit import PRESETS, SupervisedConfig, SupervisedResult, fit
+from seglab.training.supervised.fit import SupervisedResult, fit
+from seglab.training.supervised.recipe import PRESETS, SupervisedConfig
 from seglab.training.supervised.segmenters import BaselineSegmenter, SamSegmenter, Segmenter
 
 Mode = Literal["auto", "prompt-free", "classes"]
@@ -105,20 +106,35 @@ def run_train(reporter: Reporter, options: TrainOptions) -> dict[str, Any]:
 
 def format_table(report: dict[str, Any]) -> str:
     """A report for the terminal."""
-    figures, network = report["metrics"], report["network"]
     count = report["split"]
+    return "\n".join(
+        [
+            f"{report['network']['model']} on {report['dataset']}: {len(count['train'])} pairs to train on, "
+            f"{len(count['validation'])} to validate on (the epoch is chosen on them too, as published)",
+            best_epoch_line(report),
+            *figure_lines(report["metrics"]),
+        ]
+    )
+
+
+def best_epoch_line(report: dict[str, Any]) -> str:
+    """Which epoch it was, how much was trained, and how long it took."""
+    return (
+        f"best epoch {report['best_epoch']} of {report['config']['epochs']}, "
+        f"{report['network']['parameters_trained']:,} parameters trained, {report['seconds']:.0f} s"
+    )
+
+
+def figure_lines(figures: dict[str, Any]) -> list[str]:
+    """A `summary` as lines: the figures over all classes, then a table of the classes."""
     lines = [
-        f"{network['model']} on {report['dataset']}: {len(count['train'])} pairs to train on, "
-        f"{len(count['validation'])} to validate on (the epoch is chosen on them too, as published)",
-        f"best epoch {report['best_epoch']} of {report['config']['epochs']}, {network['parameters_trained']:,} "
-        f"parameters trained, {report['seconds']:.0f} s",
         "OA {}  mIoU {}  FWIoU {}".format(*(_percent(figures[key]) for key in ("OA", "mIoU", "FWIoU"))),
         "",
         f"{'':16}" + "".join(f"{key:>10}" for key in ("precision", "recall", "F1", "IoU")),
     ]
     for name, values in figures["classes"].items():
         lines.append(f"{name:16}" + "".join(f"{_percent(value):>10}" for value in values.values()))
-    return "\n".join(lines)
+    return lines
 
 
 def _adapted(
@@ -144,7 +160,7 @@ def _adapted(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.config.seed)
         model.attach(new_adapter(options.adapter, model.spec, options.adapt_from))
-    return SamSegmenter(model, classes, prompt_free), identity
+    return SamSegmenter(model, classes, prompt_free, options.config.prompted_weight), identity
 
 
 def _baseline(options: TrainOptions, classes: int) -> Segmenter:

@@ -7,7 +7,21 @@ import sys
 from collections.abc import Sequence
 
 from seglab import __version__
-from seglab.cli import agree, area, bench, demo, doctor, encode, label, predict, pretrain, replay, train, vectorise
+from seglab.cli import (
+    agree,
+    area,
+    bench,
+    demo,
+    distill,
+    doctor,
+    encode,
+    label,
+    predict,
+    pretrain,
+    replay,
+    train,
+    vectorise,
+)
 from seglab.errors import SegLabError
 
 INTERRUPTED = 130
@@ -38,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="seglab", description=__import__("seglab").__doc__)
     parser.add_argument("--version", action="version", version=f"seglab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (label, predict, encode, vectorise, replay, agree, area, doctor, demo, train, bench, pretrain):
+    labelling, maps = (label, replay, agree, area), (predict, encode, vectorise)
+    for command in (*labelling, *maps, doctor, demo, train, distill, bench, pretrain):
         command.add_command(commands)
     return parser

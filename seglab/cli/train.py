@@ -54,7 +54,7 @@ def _add_recipe(group: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from seglab.bench.train import TrainOptions, format_table, run_train
-    from seglab.training.supervised.fit import PRESETS
+    from seglab.training.supervised.recipe import PRESETS
 
     recipe = {name: getattr(options, name) for name in ("epochs", "batch", "learning_rate", "seed")}
     same = ("folder", "out", "resume", "device", "extra_bands", "non_landslide", "model", "checkpoint")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from seglab.datasets import bijie, landslide4sense
-from seglab.datasets.folder import NOT_TARGETS, FolderDataset, open_dataset
+from seglab.datasets.folder import IGNORE, NOT_TARGETS, FolderDataset, open_dataset
 from seglab.datasets.pair import Pair
 from seglab.errors import DatasetError
 
@@ -64,6 +64,44 @@ class FolderPairs:
         """One image with its mask."""
         image = self.source.read(list(self.source.files)[index])
         return Pair(image.id, image.rgb, image.mask)
+
+
+@dataclass(frozen=True)
+class PartlyLabelled:
+    """Pairs of which some have lost their labels: all of their pixels are unknown."""
+
+    source: ImageMaskDataset
+    hidden: frozenset[int]
+    """Indexes of the pairs whose labels are not shown."""
+
+    @property
+    def name(self) -> str:
+        """The source's."""
+        return self.source.name
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Mask value to class name."""
+        return self.source.classes
+
+    @property
+    def bands(self) -> tuple[int, int, int]:
+        """The source's."""
+        return self.source.bands
+
+    @property
+    def extra_bands(self) -> tuple[int, ...]:
+        """The source's."""
+        return self.source.extra_bands
+
+    def __len__(self) -> int:
+        """How many pairs there are, with labels or without."""
+        return len(self.source)
+
+    def read(self, index: int) -> Pair:
+        """One pair; its mask is unknown everywhere where its labels are hidden."""
+        pair = self.source.read(index)
+        return replace(pair, mask=np.full_like(pair.mask, IGNORE)) if index in self.hidden else pair
 
 
 def open_pairs(path: str | os.PathLike[str], non_landslide: bool = False) -> ImageMaskDataset:

@@ -32,6 +32,9 @@ from seglab.models.spec import (
     SamSpec,
 )
 
+Tap = Callable[[int, Tensor], None]
+"""Is told a block's index and the tokens after it, (B, h, w, width)."""
+
 
 class AdaptedSam(nn.Module):
     """A SAM with an optional adapter from block k on, and one learned prompt per class.
@@ -75,22 +78,29 @@ class AdaptedSam(nn.Module):
 
     # -- encoder
 
-    def encode_prefix(self, image: Tensor, extra: Tensor | None = None) -> Prefix:
+    def encode_prefix(self, image: Tensor, extra: Tensor | None = None, tap: Tap | None = None) -> Prefix:
         """Run the frozen blocks, those before `adapt_from`.
 
         Args:
             image: (B, 3, H, W) normalised.
             extra: (B, E, H, W) further bands, scaled to about -1 to 1 and finite; handed on as they are.
+            tap: is told every block's index and the tokens after it.
         """
         encoder = self.sam.image_encoder
         patches = encoder.patch_embed(image)
         tokens = patches if encoder.pos_embed is None else patches + encoder.pos_embed
-        for block in encoder.blocks[: self.adapt_from]:
+        for i, block in enumerate(encoder.blocks[: self.adapt_from]):
             tokens = self.run_block(block, tokens)
+            if tap is not None:
+                tap(i, tokens)
         return Prefix(tokens, patches, high_pass(image), extra)
 
-    def encode_suffix(self, prefix: Prefix) -> Tensor:
+    def encode_suffix(self, prefix: Prefix, tap: Tap | None = None) -> Tensor:
         """Run the adapted blocks and the neck.
+
+        Args:
+            prefix: from `encode_prefix`.
+            tap: is told every block's index and the tokens after it.
 
         Returns:
             (B, prompt_dim, h, w) image embedding.
@@ -105,6 +115,8 @@ class AdaptedSam(nn.Module):
             if adapter is not None:
                 tokens = adapter.before_block(i, tokens, branch)
             tokens = self.run_block(encoder.blocks[i], tokens, i, adapter)
+            if tap is not None:
+                tap(i, tokens)
         embedding = encoder.neck(tokens.permute(0, 3, 1, 2))
         return embedding if adapter is None else adapter.after_neck(embedding)
 

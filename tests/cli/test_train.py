@@ -10,7 +10,7 @@ import pytest
 from seglab.bench import train
 from seglab.bench.train import TrainOptions
 from seglab.cli import main
-from seglab.training.supervised.fit import PRESETS
+from seglab.training.supervised.recipe import PRESETS
 
 
 @pytest.fixture

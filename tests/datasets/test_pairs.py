@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seglab.datasets.pairs import as_target, open_pairs, target_classes
+from seglab.datasets.pairs import PartlyLabelled, as_target, open_pairs, target_classes
 from seglab.errors import DatasetError
 
 
@@ -52,3 +52,12 @@ def test_a_folder_without_a_layout_is_refused_with_the_layout(tmp_path):
         open_pairs(tmp_path)
     with pytest.raises(DatasetError, match="there is no folder"):
         open_pairs(tmp_path / "nowhere")
+
+
+def test_hidden_labels_are_unknown_and_the_image_stays(folder):
+    pairs = open_pairs(folder)
+    shown = PartlyLabelled(pairs, frozenset({1}))
+    assert (shown.read(1).mask == 255).all()
+    assert np.array_equal(shown.read(1).rgb, pairs.read(1).rgb)
+    assert np.array_equal(shown.read(0).mask, pairs.read(0).mask)
+    assert (len(shown), shown.classes, shown.name) == (len(pairs), pairs.classes, pairs.name)

@@ -10,9 +10,8 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,39 +24,14 @@ from seglab.datasets.pairs import ImageMaskDataset
 from seglab.errors import TrainingError
 from seglab.jobs import Reporter
 from seglab.models.device import compute
-from seglab.training.supervised.colour_jitter import ColourJitter
 from seglab.training.supervised.map_loss import map_loss, predicted
 from seglab.training.supervised.pair_batches import BandScaling, PairReader, measure_bands, split
+from seglab.training.supervised.recipe import SupervisedConfig, decayed, rate_at
 from seglab.training.supervised.run_files import RunFiles
 from seglab.training.supervised.segmenters import Segmenter
 
 FIRST_LOOK = 16
 """Training pairs that a segmenter may look at before it starts."""
-
-
-@dataclass(frozen=True)
-class SupervisedConfig:
-    """How a network is trained on pairs; the defaults are the published ones."""
-
-    epochs: int = 50
-    batch: int = 2
-    """Pairs per step."""
-    learning_rate: float = 2e-4
-    """AdamW's, in the first epoch."""
-    final_rate: float = 1e-7
-    """Where the cosine ends, after the last epoch."""
-    weight_decay: float = 1e-2
-    """AdamW's own default: the paper's code names none."""
-    jitter: ColourJitter = field(default_factory=ColourJitter)
-    train_share: float = 0.7
-    """Share of the pairs to train on; the others are for validation."""
-    prompted_weight: float = 0.0
-    """Weight of simulated clicks and boxes beside the map; 0 as published."""
-    seed: int = 42
-
-
-PRESETS = MappingProxyType({"published": SupervisedConfig(), "mixed": SupervisedConfig(prompted_weight=1.0)})
-"""Recipes by name. "mixed" trains clicks and boxes along with the map, so that they do not get worse meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +60,7 @@ def fit(
     folder: Path,
     extra_bands: bool = False,
     resume: bool = False,
+    parts: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> SupervisedResult:
     """Train a segmenter and leave it with the weights of its best epoch.
 
@@ -100,6 +75,7 @@ def fit(
         folder: where checkpoints go.
         extra_bands: feed the dataset's extra bands to the segmenter.
         resume: go on from `folder`'s checkpoint, where there is one.
+        parts: indexes of the pairs to train on and of those to validate on; a random split, as published, if None.
 
     Raises:
         TrainingError: the recipe or the pairs make no training, the checkpoint is another run's, or memory is short.
@@ -107,9 +83,11 @@ def fit(
         JobCancelled: the run was cancelled.
     """
     _check(config, segmenter)
-    trained_on, validated_on = split(len(dataset), config.train_share, config.seed)
+    if parts is None:
+        parts = split(len(dataset), config.train_share, config.seed)
+    trained_on, validated_on = (list(part) for part in parts)
     scaling = measure_bands(dataset, trained_on) if extra_bands else None
-    reader = PairReader(dataset, targets, segmenter.input_size, config.jitter, scaling)
+    reader = PairReader(dataset, targets, segmenter.input_size, config.jitter, scaling, config.turns)
     run = _Run(reporter, segmenter, reader, tuple(targets), config, trained_on, validated_on)
     files = RunFiles(
         folder,
@@ -120,6 +98,7 @@ def fit(
             "pairs": len(dataset),
             "targets": targets,
             "extra_bands": extra_bands,
+            "parts": [trained_on, validated_on],
         },
     )
     state = files.load(segmenter.module, run.optimiser) if resume else None
@@ -135,15 +114,6 @@ def fit(
     segmenter.module.eval()
     best = min(reversed(history), key=lambda entry: entry["loss"])
     return SupervisedResult(best, tuple(history), tuple(trained_on), tuple(validated_on), scaling, run.peak_mb())
-
-
-def rate_at(epoch: int, config: SupervisedConfig) -> float:
-    """The learning rate of an epoch (from 0): a half cosine from the first rate towards the final one.
-
-    It is torch's CosineAnnealingLR, stepped once per epoch.
-    """
-    share = (1 + math.cos(math.pi * epoch / config.epochs)) / 2
-    return config.final_rate + (config.learning_rate - config.final_rate) * share
 
 
 def summary(table: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
@@ -191,8 +161,8 @@ class _Run:
         self._names, self._config = names, config
         self._trained_on, self._validated_on = trained_on, validated_on
         self._device = next(segmenter.module.parameters()).device
-        self._parameters = [p for p in segmenter.module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        groups = decayed(segmenter.module, config)
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
 
@@ -200,8 +170,6 @@ class _Run:
         """Train on every training pair once, then validate; the epoch's entry in the history."""
         config, started = self._config, time.monotonic()
         rate = rate_at(epoch, config)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         with _seeded(config.seed + epoch, self._device), _memory_advice(config, self._segmenter):
             train_loss = self._train(epoch)
             loss, table = self._validate(epoch)
@@ -231,18 +199,18 @@ class _Run:
             )
         segmenter.module.train()
         total, seen = 0.0, 0
-        for group, batch in zip(groups, self._reader.stream(groups, (self._config.seed, epoch)), strict=True):
+        stream = self._reader.stream(groups, (self._config.seed, epoch))
+        for step, (indexes, batch) in enumerate(zip(groups, stream, strict=True)):
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate_at(epoch + (step + 0.5) / len(groups), self._config)
             with compute(self._device):
                 features = segmenter.features(batch)
-                loss = map_loss(self._upsampled(features), torch.from_numpy(batch.target).to(self._device))
-                if self._config.prompted_weight:
-                    prompted = segmenter.prompted(features, batch.target, rng)
-                    loss = loss if prompted is None else loss + self._config.prompted_weight * prompted
+                loss = segmenter.loss(features, self._upsampled(features), batch, rng)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
-            seen += len(group)
-            total += float(loss.detach()) * len(group)
+            seen += len(indexes)
+            total += float(loss.detach()) * len(indexes)
             self._report(epoch, seen, "training", total / seen)
         return total / seen
 

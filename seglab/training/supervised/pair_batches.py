@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from seglab.core.raster import EXTRA_LIMIT, EXTRA_PERCENTILES
+from seglab.core.views import TURNS, View
 from seglab.datasets.pairs import ImageMaskDataset, as_target
 from seglab.errors import TrainingError
 from seglab.training.losses import IGNORE
@@ -34,6 +35,8 @@ class PairBatch:
     """(B, S, S) int64: IGNORE, 0 background, 1..C."""
     extra: np.ndarray | None
     """(B, E, S, S) float32, scaled; None without extra bands."""
+    plain: np.ndarray
+    """(B, S, S, 3) uint8: `rgb` before its colours were changed, as a teacher sees it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class PairReader:
         size: S, the side of the network's input, pixels.
         jitter: how colours change in training.
         scaling: of the extra bands; None to leave them out.
+        turns: whether training sees pairs turned and mirrored, each of the eight ways as often.
     """
 
     def __init__(
@@ -91,19 +95,21 @@ class PairReader:
         size: int,
         jitter: ColourJitter,
         scaling: BandScaling | None = None,
+        turns: bool = False,
     ) -> None:
         self._dataset = dataset
         self._targets = targets
         self._size = size
         self._jitter = jitter
         self._scaling = scaling
+        self._turns = turns
 
     def stream(self, groups: Sequence[Sequence[int]], seed: tuple[int, ...] | None = None) -> Iterator[PairBatch]:
         """Batches in order, read ahead on threads.
 
         Args:
             groups: the indexes of each batch.
-            seed: of the colour jitter, together with each pair's index; None for none.
+            seed: of colour jitter and turns, together with each pair's index; None for neither.
         """
         with ThreadPoolExecutor(READERS, thread_name_prefix="seglab pairs") as pool:
             waiting: deque[list[Future[PairBatch]]] = deque()
@@ -120,16 +126,23 @@ class PairReader:
 
     def _read(self, index: int, seed: tuple[int, ...] | None) -> PairBatch:
         pair = self._dataset.read(index)
-        rgb = pair.rgb if seed is None else self._jitter(pair.rgb, np.random.default_rng([*seed, index]))
+        rng = None if seed is None else np.random.default_rng([*seed, index])
+        rgb = pair.rgb if rng is None else self._jitter(pair.rgb, rng)
+        turn = View(int(rng.integers(TURNS))) if rng is not None and self._turns else View()
         side = (self._size, self._size)
         mask = cv2.resize(pair.mask, side, interpolation=cv2.INTER_NEAREST_EXACT)
-        target = as_target(mask, self._targets, IGNORE)
-        return PairBatch(_stretch(rgb, side)[None], target[None], self._extra(pair.extra, side))
+        target = turn.labels(as_target(mask, self._targets, IGNORE))
+        shown = turn.image(_stretch(rgb, side))
+        plain = shown if rgb is pair.rgb else turn.image(_stretch(pair.rgb, side))
+        extra = self._extra(pair.extra, side)
+        if extra is not None:
+            extra = turn.layers(extra)[None]
+        return PairBatch(shown[None], target[None], extra, plain[None])
 
     def _extra(self, bands: np.ndarray | None, side: tuple[int, int]) -> np.ndarray | None:
         if self._scaling is None or bands is None:
             return None
-        return np.stack([_stretch(band, side) for band in self._scaling.apply(bands)])[None]
+        return np.stack([_stretch(band, side) for band in self._scaling.apply(bands)])
 
 
 def measure_bands(dataset: ImageMaskDataset, indexes: Sequence[int]) -> BandScaling:
@@ -157,4 +170,5 @@ def _stretch(image: np.ndarray, side: tuple[int, int]) -> np.ndarray:
 def _stack(parts: Sequence[Future[PairBatch]]) -> PairBatch:
     pairs = [part.result() for part in parts]
     extra = None if pairs[0].extra is None else np.concatenate([p.extra for p in pairs])
-    return PairBatch(np.concatenate([p.rgb for p in pairs]), np.concatenate([p.target for p in pairs]), extra)
+    rgb, target, plain = (np.concatenate([getattr(p, part) for p in pairs]) for part in ("rgb", "target", "plain"))
+    return PairBatch(rgb, target, extra, plain)

@@ -16,6 +16,7 @@ from seglab.models.sam import AdaptedSam
 from seglab.models.spec import IMAGENET_MEAN, IMAGENET_STD
 from seglab.training.losses import prompted_loss
 from seglab.training.prompting import simulated_prompt
+from seglab.training.supervised.map_loss import map_loss
 from seglab.training.supervised.pair_batches import PairBatch
 
 OBJECTS_PER_IMAGE = 4
@@ -39,14 +40,21 @@ class Segmenter(Protocol):
     def begin(self, batches: Iterable[PairBatch]) -> None:
         """Prepare for training from scratch, with some training pairs at hand."""
 
-    def features(self, batch: PairBatch) -> Tensor:
-        """What `logits` and `prompted` start from."""
+    def features(self, batch: PairBatch) -> Any:
+        """What `logits` and `loss` start from."""
 
-    def logits(self, features: Tensor) -> Tensor:
+    def logits(self, features: Any) -> Tensor:
         """(B, C, h, w) logits of the classes against a background of logit 0."""
 
-    def prompted(self, features: Tensor, target: np.ndarray, rng: np.random.Generator) -> Tensor | None:
-        """The loss of simulated prompts, a scalar; None where there are none to simulate."""
+    def loss(self, features: Any, logits: Tensor, batch: PairBatch, rng: np.random.Generator) -> Tensor:
+        """What a training step makes smaller, a scalar.
+
+        Args:
+            features: of the batch.
+            logits: of the same, at the input's size: (B, C, S, S) float32.
+            batch: with the truth.
+            rng: draws what the loss needs to draw.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """All that training changes, by name."""
@@ -60,15 +68,17 @@ class SamSegmenter:
         classes: C.
         prompt_free: TransLandSeg's binary mode, for one class: no sparse token at all. Otherwise a learned prompt for
             each class, whose logits compete with a background.
+        prompted_weight: weight of simulated clicks and boxes beside the map.
     """
 
     smallest_batch = 1
 
-    def __init__(self, model: AdaptedSam, classes: int, prompt_free: bool) -> None:
+    def __init__(self, model: AdaptedSam, classes: int, prompt_free: bool, prompted_weight: float = 0.0) -> None:
         self.module = model
         self.input_size = model.spec.image_size
         self._classes = classes
         self._prompt_free = prompt_free
+        self._prompted_weight = prompted_weight
         prompts = torch.zeros(0 if prompt_free else classes, model.spec.prompt_dim, device=model.device)
         model.class_prompts = nn.Parameter(prompts)
         model.freeze_base()
@@ -111,8 +121,18 @@ class SamSegmenter:
         """(B, C, 4h, 4w)."""
         return self.module.decode_prompt_free(features) if self._prompt_free else self.module.decode_classes(features)
 
+    def loss(self, features: Tensor, logits: Tensor, batch: PairBatch, rng: np.random.Generator) -> Tensor:
+        """TransLandSeg's loss of the map, and that of simulated prompts where they have a weight."""
+        loss = map_loss(logits, torch.from_numpy(batch.target).to(logits.device))
+        prompted = self.prompted(features, batch.target, rng) if self._prompted_weight else None
+        return loss if prompted is None else loss + self._prompted_weight * prompted
+
     def prompted(self, features: Tensor, target: np.ndarray, rng: np.random.Generator) -> Tensor | None:
-        """A click or a loose box on some objects (connected areas of one class) of each image."""
+        """The loss of a click or a loose box on some objects (connected areas of one class) of each image.
+
+        Returns:
+            A scalar; None where there are no objects.
+        """
         spec = self.module.spec
         found = [(i, mask) for i, image in enumerate(target) for mask in _objects(image, spec.mask_size, rng)]
         if not found:
@@ -168,9 +188,9 @@ class BaselineSegmenter:
         """(B, C, S, S)."""
         return self.module(features)
 
-    def prompted(self, features: Tensor, target: np.ndarray, rng: np.random.Generator) -> Tensor | None:
-        """It takes no prompts."""
-        return None
+    def loss(self, features: Tensor, logits: Tensor, batch: PairBatch, rng: np.random.Generator) -> Tensor:
+        """The loss of the map."""
+        return map_loss(logits, torch.from_numpy(batch.target).to(logits.device))
 
     def state(self) -> dict[str, Tensor]:
         """Weights and running statistics."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seglab.datasets.pair import Pair
+from seglab.training.supervised.map_loss import map_loss
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class TinySegmenter:
     def logits(self, features: Tensor) -> Tensor:
         return self.module(features)
 
-    def prompted(self, features: Tensor, target: np.ndarray, rng: np.random.Generator) -> Tensor | None:
-        return None
+    def loss(self, features: Tensor, logits: Tensor, batch, rng: np.random.Generator) -> Tensor:
+        return map_loss(logits, torch.from_numpy(batch.target))
 
     def state(self) -> dict[str, Tensor]:
         return self.module.state_dict()

@@ -12,7 +12,8 @@ import torch
 from seglab.core import metrics
 from seglab.errors import JobCancelled, TrainingError
 from seglab.jobs import SilentReporter
-from seglab.training.supervised.fit import PRESETS, SupervisedConfig, fit, rate_at, summary
+from seglab.training.supervised.fit import fit, summary
+from seglab.training.supervised.recipe import PRESETS, SupervisedConfig, rate_at
 from tests.training.supervised.pair_sets import Discs, TinySegmenter
 
 QUICK = SupervisedConfig(epochs=5, learning_rate=0.05)

@@ -93,3 +93,18 @@ def test_a_band_without_contrast_does_not_divide_by_0():
 def test_a_dataset_without_extra_bands_is_refused():
     with pytest.raises(TrainingError, match="no extra bands"):
         measure_bands(Wide(), [0])
+
+
+def test_turned_pairs_keep_image_and_mask_together_and_the_teachers_image_unjittered():
+    reader = PairReader(Wide(), {"left": 1}, 16, ColourJitter(), turns=True)
+    seen = set()
+    for epoch in range(20):
+        batch = next(reader.stream([[0]], (7, epoch)))
+        known = batch.target[0] != IGNORE
+        bright = batch.plain[0, ..., 0] > 110
+        # Between the two halves the image is smooth and the mask is not.
+        assert (bright == (batch.target[0] == 1))[known].mean() > 0.9
+        assert set(np.unique(batch.plain)) >= {20, 200}
+        assert not np.array_equal(batch.rgb, batch.plain)
+        seen.add(batch.target.tobytes())
+    assert len(seen) == 4  # mirrored top to bottom the pair is itself

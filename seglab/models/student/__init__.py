@@ -1,0 +1,1 @@
+"""The student: a small convolutional network that maps scenes, taught by labels and by a frozen transformer."""
