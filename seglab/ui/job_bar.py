@@ -79,15 +79,17 @@ class MessageBar(widgets.VBox):
 
 
 def describe(progress: Progress) -> str:
-    """Progress in words: how far, how fast, how long still, and the latest figures."""
-    parts = []
+    """Progress in words: how far, how fast, how long still, and the latest figures.
+
+    What is being done is said while the count tells nothing: before the first unit, and after the last one.
+    """
+    counts = progress.total is not None and 0 < progress.done < progress.total
+    parts = [] if counts or not progress.message else [progress.message]
     if progress.total:
         parts.append(f"{_number(progress.done)} of {_number(progress.total)} {_plural(progress.unit)}".strip())
-    elif progress.message:
-        parts.append(progress.message)
-    if progress.rate:
-        parts.append(f"{_number(progress.rate)}/s")
-    if progress.seconds_left is not None and progress.done:
+    if progress.rate and (counts or progress.total is None):
+        parts.append(f"{_number(progress.rate)} {_plural(progress.unit)}".strip() + "/s")
+    if progress.seconds_left is not None and counts:
         parts.append(f"{_duration(progress.seconds_left)} left")
     parts += [f"{FIGURES.get(name, name)} {value:.3f}" for name, value in progress.values.items()]
     return " · ".join(parts)
@@ -136,10 +138,15 @@ class JobRow(widgets.HBox):
         self.text = widgets.HTML()
         self.text.add_class("seglab-job-text")
         self.curve = widgets.HTML()
-        self.cancel = button("Cancel", "stop", f"Stop: {job.title}", job.cancel)
+        self.cancel = button("Cancel", "stop", f"Stop: {job.title}", lambda: self._cancel(job))
         self._losses: list[float] = []
         super().__init__([self.title, self.bar, self.text, self.curve, self.cancel])
         self.add_class("seglab-job")
+
+    def _cancel(self, job: Job[Any]) -> None:
+        """Say so at once: the job ends at its next report."""
+        self.cancel.disabled, self.cancel.description = True, "Cancelling"
+        job.cancel()
 
     def note(self, progress: Progress) -> None:
         """Remember a figure for the curve."""

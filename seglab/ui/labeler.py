@@ -282,17 +282,17 @@ class Labeler(widgets.VBox):
     def refresh_model(self) -> None:
         """Show the rounds, and what can be started."""
         session = self.session
-        can_train = any(session.scenes.values()) and "retrain" not in self.work.running
-        self.model.show(session.rounds, session.round, can_train, session.previewing)
+        has_labels, is_training = any(session.scenes.values()), "retrain" in self.work.running
+        self.model.show(session.rounds, session.round, has_labels, is_training, session.previewing)
         self.suggest.suggest.disabled = "suggest" in self.work.running
         self._refresh_buttons()
 
     def refresh_prediction_state(self) -> None:
         """Show which class map there is."""
         prediction = self.session.prediction
-        has_classes = bool(self.session.objects) or self.session.round > 0
-        can_predict = has_classes and "predict" not in self.work.running
-        self.maps.show(None if prediction is None else prediction.round, self.session.round, can_predict)
+        number = None if prediction is None else prediction.round
+        knows_classes = bool(self.session.objects) or self.session.round > 0
+        self.maps.show(number, self.session.round, knows_classes, "predict" in self.work.running)
 
 
 def label(source: Any = None, **options: Any) -> Labeler:

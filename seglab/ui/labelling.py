@@ -148,5 +148,8 @@ class Labelling:
         mask = session.mask
         assert mask is not None
         area = area_text(mask.area_px, session.grid.pixel_size_m)
-        shown = self._shown_candidate + 1
-        return f"mask {shown} of {len(session.candidates)} · <b>predicted IoU {mask.iou:.2f}</b> · {area}"
+        if mask.edited is not None:
+            return f"drawn by hand · {area}"
+        figures = f"<b>predicted IoU {mask.iou:.2f}</b> · {area}"
+        count = len(session.candidates)
+        return figures if count == 1 else f"mask {self._shown_candidate + 1} of {count} · {figures}"

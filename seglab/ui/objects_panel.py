@@ -12,7 +12,7 @@ import traitlets
 from seglab.app.labelled import LabelledObject
 from seglab.app.proposed import ProposedObject
 from seglab.core.raster import Scene
-from seglab.ui.keys import tip
+from seglab.ui.keys import keys_of, tip
 from seglab.ui.page import STATIC
 from seglab.ui.panels import faint, row
 from seglab.ui.thumbnails import Thumbnails, stamps
@@ -21,6 +21,7 @@ from seglab.ui.toolbar import button, set_shown
 PAGE = 80
 """Rows that the page holds at a time."""
 
+NOTHING_YET = f"Nothing is accepted yet. Click an object on the map; {keys_of('accept')} accepts its mask."
 ALL_CLASSES = "All classes"
 PROPOSED = "Proposed"
 STATES = ("All", PROPOSED, "Unsure", "With note")
@@ -152,7 +153,7 @@ class ObjectsPanel(widgets.VBox):
     def _make_actions(self) -> None:
         do = self._handlers
         self.class_of = widgets.Dropdown(options=[], tooltip="Change the class of the selected objects")
-        self.unsure = button("Unsure", "flag", tip("Mark as unsure, or as sure again", "unsure"), do.mark_unsure)
+        self.unsure = button("Unsure", "flag-o", tip("Mark as unsure, or as sure again", "unsure"), do.mark_unsure)
         self.note = widgets.Text(
             placeholder="Note", continuous_update=False, tooltip="A note on the selected object; Enter keeps it"
         )
@@ -239,9 +240,10 @@ class ObjectsPanel(widgets.VBox):
     def _count_text(self) -> str:
         count, shown = len(self._objects), len(self._shown)
         if self.is_review:
-            text = f"{shown} proposed"
+            text = f"{shown:,} proposed"
             return f"{text}, {len(self.selected)} selected" if len(self.selected) > 1 else text
-        text = f"{count} object{'' if count == 1 else 's'}" if shown == count else f"{shown} of {count} objects"
+        objects = f"{count:,} object{'' if count == 1 else 's'}"
+        text = objects if shown == count else f"{shown:,} of {objects}"
         if len(self.selected) > 1:
             return f"{text}, {len(self.selected)} selected"
         return f"{text} · {tip(f'{self._waiting} proposed', 'review')}" if self._waiting else text
@@ -255,7 +257,7 @@ class ObjectsPanel(widgets.VBox):
             outlined = zip(page, stamps([o.geometry for o in page]), strict=True)
             self.list.rows = [[*self._row_of(o), stamp] for o, stamp in outlined]
             self.list.proposed = self.is_review
-            nothing = "Nothing is accepted yet." if not self._objects else "No such objects."
+            nothing = NOTHING_YET if not self._objects else "No such objects."
             self.list.empty = "Nothing waits for an answer." if self.is_review else nothing
 
     def _row_of(self, obj: LabelledObject | ProposedObject) -> list[Any]:
@@ -318,7 +320,8 @@ class ObjectsPanel(widgets.VBox):
         self.class_of.value = names.pop() if len(names) == 1 else None
         self.note.value = objects[0].note if len(objects) == 1 else ""
         self._following = False
-        self.unsure.button_style = "warning" if objects and all(o.unsure for o in objects) else ""
+        is_unsure = bool(objects) and all(o.unsure for o in objects)
+        self.unsure.button_style, self.unsure.icon = ("warning", "flag") if is_unsure else ("", "flag-o")
         self.count.value = faint(self._count_text())
         for part in (self.class_of, self.unsure, self.delete):
             part.disabled = not objects

@@ -63,19 +63,24 @@ class ModelPanel(widgets.VBox):
         self.note = widgets.HTML()
         self.rounds.observe(lambda _: self._describe_chosen(), names=["value"])
         self._current = 0
+        self._has_labels = True
         self._rounds: dict[int, Round] = {}
         self._previewing = False
         super().__init__([section("Model", row(self.retrain), row(self.rounds, self.back), self.note)])
 
-    def show(self, rounds: Sequence[Round], current: int, can_train: bool, previewing: bool) -> None:
+    def show(
+        self, rounds: Sequence[Round], current: int, has_labels: bool, is_training: bool, previewing: bool
+    ) -> None:
         """Show the rounds and which is in use.
 
         Args:
             rounds: of the project.
             current: the round in use.
-            can_train: whether a round can be started.
+            has_labels: whether there is anything to learn from.
+            is_training: whether a round is being trained.
             previewing: whether a first impression of the next round is in use.
         """
+        self._has_labels = has_labels
         self._rounds = {r.number: r for r in rounds}
         self._previewing = previewing
         options = [("As delivered", 0), *((self._describe(r), r.number) for r in rounds)]
@@ -84,7 +89,7 @@ class ModelPanel(widgets.VBox):
         if list(self.rounds.options) != marked:
             self.rounds.options = marked
         self.rounds.value = current
-        self.retrain.disabled = not can_train
+        self.retrain.disabled = not has_labels or is_training
         self._describe_chosen()
 
     def _describe_chosen(self) -> None:
@@ -95,6 +100,8 @@ class ModelPanel(widgets.VBox):
             self.note.value = faint("A quick preview of the next round is in use while it trains.")
         elif chosen in self._rounds:
             self.note.value = faint(self._rounds[chosen].verdict)
+        elif not self._has_labels:
+            self.note.value = faint("Accept some objects first: a round learns from them.")
         else:
             self.note.value = ""
 
@@ -124,16 +131,19 @@ class MapPanel(widgets.VBox):
         self.note = widgets.HTML()
         super().__init__([section("Class map", row(self.predict), self.note)])
 
-    def show(self, round_number: int | None, current: int, can_predict: bool) -> None:
+    def show(self, round_number: int | None, current: int, knows_classes: bool, is_mapping: bool) -> None:
         """Show which map there is.
 
         Args:
             round_number: of the model that made it; None: there is none.
             current: round in use.
-            can_predict: whether mapping is possible.
+            knows_classes: whether the model has been shown what to map.
+            is_mapping: whether a map is being made.
         """
-        self.predict.disabled = not can_predict
-        if round_number is None:
+        self.predict.disabled = not knows_classes or is_mapping
+        if not knows_classes:
+            self.note.value = faint("Accept an object first: the map looks for what is like it.")
+        elif round_number is None:
             self.note.value = faint("Not mapped yet.")
         elif round_number == current:
             self.note.value = faint("Up to date with the model in use.")

@@ -93,7 +93,9 @@ class ReviewPanel(widgets.VBox):
             ]
         )
         self.answers.add_class("seglab-answers")
-        super().__init__([self.answers, row(self.from_map, self.least_area, widgets.HTML(faint("px")))])
+        super().__init__(
+            [self.answers, row(self.from_map, widgets.HTML(faint("≥")), self.least_area, widgets.HTML(faint("px")))]
+        )
         self.add_class("seglab-object-actions")
         self.add_class("seglab-review")
 

@@ -19,9 +19,15 @@ from seglab.ui.job_bar import CURVE_POINTS, JobBar, JobRow, MessageBar, curve, d
         (Progress(message="reading"), "reading"),
         (
             Progress(20, 80, "step", 2.0, "training", {"loss": 0.4567, "iou": 0.8}),
-            "20 of 80 steps · 2/s · 30 s left · loss 0.457 · IoU 0.800",
+            "20 of 80 steps · 2 steps/s · 30 s left · loss 0.457 · IoU 0.800",
         ),
-        (Progress(1.26, 900.0, "Mpx", 0.5), "1.3 of 900 Mpx · 0.5/s · 29 min 57 s left"),
+        (
+            Progress(0, 80, "step", None, "a quick preview", {"loss": 0.5}),
+            "a quick preview · 0 of 80 steps · loss 0.500",
+        ),
+        (Progress(80, 80, "step", 2.0, "judging the round"), "judging the round · 80 of 80 steps"),
+        (Progress(3, None, "window", 1.5), "1.5 windows/s"),
+        (Progress(1.26, 900.0, "Mpx", 0.5), "1.3 of 900 Mpx · 0.5 Mpx/s · 29 min 57 s left"),
     ],
 )
 def test_describe(progress, words):
@@ -41,6 +47,25 @@ def test_curve_of_a_long_job_stays_short():
     for step in range(10 * CURVE_POINTS):
         row.note(Progress(step, values={"loss": 1 / (step + 1)}))
     assert len(row._losses) <= CURVE_POINTS
+
+
+def test_cancel_says_so_at_once():
+    go = threading.Event()
+
+    def work(reporter):
+        go.wait(10)
+        reporter.check()
+
+    messages = MessageBar()
+    bar, ended = JobBar(messages), threading.Event()
+    bar.follow(jobs.start(work, title="a job"), print, ended.set)
+    cancel = bar.children[0].cancel
+    cancel.click()
+    assert cancel.disabled and cancel.description == "Cancelling"
+    assert len(bar.children) == 1  # until it has stopped
+    go.set()
+    assert ended.wait(10)
+    assert messages.text.startswith("Cancelled: a job")
 
 
 def run(bar: JobBar, function) -> list:

@@ -10,6 +10,7 @@ import geopandas as gpd
 import ipyleaflet
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 from shapely.geometry import shape
 
@@ -46,6 +47,8 @@ def test_empty_state_says_what_to_do_first(labeler):
     assert bar.accept.disabled and bar.reject.disabled and bar.next.disabled
     assert bar.undo.disabled and bar.redo.disabled
     assert labeler.model.retrain.disabled and labeler.maps.predict.disabled and labeler.export.export.disabled
+    for note in (labeler.model.note, labeler.maps.note):
+        assert "Accept" in note.value  # why the button rests
 
 
 def test_imagery_is_tiles_in_the_bands_of_the_model(labeler):
@@ -209,6 +212,11 @@ def test_candidates_cycle(labeler, hand):
         labeler.toolbar.next.click()
     assert seen == [0, 1, 2, 0]
     assert "mask 2 of 3" in labeler.figures.value
+
+
+def test_no_prediction_is_claimed_for_what_a_person_drew(labeler):
+    labeler.session.paint(shapely.box(20, 20, 60, 60), crs="pixel")
+    assert labeler.figures.value.startswith("drawn by hand")
 
 
 # -- accept, reject, undo

@@ -97,7 +97,7 @@ def test_filters(panel):
 def test_empty_list_says_why(handlers):
     panel = ObjectsPanel(handlers, None, widgets.VBox(), no_scene)
     panel.show([], CLASSES)
-    assert panel.list.empty == "Nothing is accepted yet."
+    assert panel.list.empty.startswith("Nothing is accepted yet. Click an object")
     panel.show(objects(1), CLASSES)
     panel.by_class.value = "field"
     assert panel.list.total == 0 and panel.list.empty == "No such objects."
@@ -163,6 +163,7 @@ def test_ten_thousand_objects_are_one_widget_and_one_page_of_rows(handlers):
     panel.show(many, CLASSES)
     pick(panel, 5000)
     assert time.perf_counter() - start < 1
+    assert "10,000 objects" in panel.count.value
     assert panel.list.total == 10_000 and len(panel.list.rows) == PAGE
     panel.list.wanted = 7000
     assert panel.list.first == 7000 and shown(panel)[0] == 10 + 9999 - 7000
@@ -198,7 +199,8 @@ def test_edits_reach_the_session(labelled):
     (obj,) = session.objects
     assert (obj.class_name, obj.unsure, obj.note) == ("field", True, "check")
     assert labelled.objects.selected == (obj.id,) and labelled.objects.list.rows[0][7:9] == [True, "check"]
-    assert labelled.objects.unsure.button_style == "warning"
+    unsure = labelled.objects.unsure
+    assert (unsure.button_style, unsure.icon) == ("warning", "flag")  # not the colour alone
     labelled.command("undo")
     assert session.objects[0].class_name == "water" and labelled.objects.class_of.value == "water"
     labelled.command("unsure")

@@ -26,12 +26,12 @@ function rowOf([id, place, name, area, iou, round, author, unsure, note, stamp],
   row.title = `${kind}: ${name}, ${area}, ${proposed ? about : `predicted ${about}`}${unsure ? ", unsure" : ""}${note ? `\nNote: ${note}` : ""}`;
   const first = document.createElement("div");
   first.append(cell("seglab-swatch", ""), cell("seglab-object-name", name));
-  if (unsure) first.append(cell("seglab-flag", "unsure"));
-  if (note) first.append(cell("seglab-flag", "note"));
   first.append(cell("seglab-object-area", area));
   const second = document.createElement("div");
   second.className = "seglab-object-about";
-  second.textContent = note ? `${about} · ${note}` : about;
+  if (unsure) second.append(cell("seglab-flag", "unsure"));
+  if (note) second.append(cell("seglab-flag", "note"));
+  second.append(note ? `${note} · ${about}` : about);
   const image = document.createElement("img");
   image.alt = "";
   if (picture?.stamp === stamp) image.src = picture.url;
