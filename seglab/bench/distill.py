@@ -15,7 +15,7 @@ import numpy as np
 from seglab import __version__
 from seglab.app.teachers import load_teacher
 from seglab.bench.train import best_epoch_line, figure_lines
-from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, open_pairs, target_classes
+from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, Parts, open_pairs, target_classes
 from seglab.encoding.prefixes import prefix_budget
 from seglab.encoding.teaching import TEACHER_FOLDER, CachedTeacher
 from seglab.errors import TrainingError
@@ -71,8 +71,11 @@ class DistillOptions:
     """To learn; all that are no background if empty."""
     labels: int | None = None
     """Training pairs that keep their labels; the others serve the transfer alone. All of them if None."""
-    parts: tuple[Sequence[int], Sequence[int]] | None = None
-    """Indexes of the pairs to train and to validate on; a random split, as `seglab train` makes, if None."""
+    parts: Parts | None = None
+    """Pairs to train and to validate on; if None, the dataset's published parts, else a random split, the same as
+    that of `seglab train`."""
+    features: Path | None = None
+    """Where the teacher's features are kept; inside `out` if None."""
     device: str | None = None
     resume: bool = False
 
@@ -106,14 +109,14 @@ def run_distill(reporter: Reporter, options: DistillOptions) -> dict[str, Any]:
     spec, transfer, device = options.spec(), options.applied_transfer(), choose_device(options.device)
     dataset = open_pairs(options.folder)
     targets = target_classes(dataset, options.classes)
-    parts = options.parts or split(len(dataset), options.config.train_share, options.config.seed)
+    parts = options.parts or dataset.parts or split(len(dataset), options.config.train_share, options.config.seed)
     labelled = labelled_part(parts[0], options.labels, options.config.seed)
     student = build_student(spec, len(targets), encoder_weights=options.encoder_weights, seed=options.config.seed).to(
         device
     )
     teacher = None
     if transfer.weight:
-        folder = options.out / TEACHER_FOLDER
+        folder = options.features or options.out / TEACHER_FOLDER
         teacher = CachedTeacher(
             load_teacher(options.teacher, device, checkpoint=options.checkpoint, reporter=reporter),
             ArrayCache(prefix_budget(folder), folder),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from seglab.bench.simulation import Run, Say, simulate
+from seglab.bench.simulation import Say, simulate
 from seglab.datasets.folder import FolderDataset, open_datasets
 from seglab.errors import DatasetError, WriteError
 from seglab.models.registry import load_model
@@ -44,7 +44,20 @@ def weights_of(model: str, checkpoint: str | os.PathLike[str] | None) -> str:
     return load_model(model, checkpoint=checkpoint, device="cpu").base_hash()
 
 
-def records_of(runs: Sequence[Run], jobs: int, out: Path | None, say: Say | None) -> list[dict[str, Any]]:
+class Identified(Protocol):
+    """One run: it can be sent to another process."""
+
+    def identity(self) -> dict[str, Any]:
+        """What tells it from other runs, JSON-serialisable; its record holds the same under "run"."""
+
+
+Do = Callable[[Any, Say], dict[str, Any]]
+"""Does a run, tells a person about it, and gives its record."""
+
+
+def records_of(
+    runs: Sequence[Identified], jobs: int, out: Path | None, say: Say | None, do: Do | None = None
+) -> list[dict[str, Any]]:
     """The record of every run, in the order of the runs.
 
     Args:
@@ -53,6 +66,7 @@ def records_of(runs: Sequence[Run], jobs: int, out: Path | None, say: Say | None
         out: a JSON-lines file that takes the record of each finished run at once; runs that it holds are not done
             again. It does not know about changes in the code: take a new file after one.
         say: takes lines for a person.
+        do: does one of them; `simulate` if None.
 
     Raises:
         WriteError: `out` cannot be written or holds something else.
@@ -61,7 +75,7 @@ def records_of(runs: Sequence[Run], jobs: int, out: Path | None, say: Say | None
     left = [run for run in runs if _key(run.identity()) not in found]
     if say is not None and len(left) < len(runs):
         say(f"{len(runs) - len(left)} of {len(runs)} runs are in {str(out)!r} already")
-    for record in _simulated(left, jobs, say or _silent):
+    for record in _done(left, jobs, say or _silent, do or simulate):
         found[_key(record["run"])] = record
         if out is not None:
             _append(out, record)
@@ -72,15 +86,15 @@ def _silent(line: str) -> None:
     """Takes lines and drops them."""
 
 
-def _simulated(runs: Sequence[Run], jobs: int, say: Say) -> Iterator[dict[str, Any]]:
+def _done(runs: Sequence[Identified], jobs: int, say: Say, do: Do) -> Iterator[dict[str, Any]]:
     if jobs <= 1:
-        yield from (simulate(run, say) for run in runs)
+        yield from (do(run, say) for run in runs)
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # A fresh interpreter for each: forking a process that has run torch's threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, _set_threads, (threads,)) as pool:
-        for future in as_completed([pool.submit(_in_process, run) for run in runs]):
+        for future in as_completed([pool.submit(_in_process, do, run) for run in runs]):
             record, lines = future.result()
             for line in lines:
                 say(line)
@@ -93,9 +107,9 @@ def _set_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def _in_process(run: Run) -> tuple[dict[str, Any], list[str]]:
+def _in_process(do: Do, run: Identified) -> tuple[dict[str, Any], list[str]]:
     lines: list[str] = []
-    return simulate(run, lines.append), lines
+    return do(run, lines.append), lines
 
 
 def _key(identity: dict[str, Any]) -> str:

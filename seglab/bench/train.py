@@ -14,7 +14,7 @@ import torch
 
 from seglab import __version__
 from seglab.app.rounds import identity_of
-from seglab.datasets.pairs import ImageMaskDataset, open_pairs, target_classes
+from seglab.datasets.pairs import ImageMaskDataset, Parts, open_pairs, target_classes
 from seglab.errors import ModelNotFoundError, TrainingError
 from seglab.jobs import Reporter
 from seglab.models.adapters.registry import new_adapter
@@ -63,6 +63,8 @@ class TrainOptions:
     encoder_weights: str | None = "imagenet"
     """What the baseline's encoder starts from; None for random weights."""
     resume: bool = False
+    parts: Parts | None = None
+    """Pairs to train and to validate on; if None, the dataset's published parts, else a random split, as published."""
 
 
 def run_train(reporter: Reporter, options: TrainOptions) -> dict[str, Any]:
@@ -90,7 +92,15 @@ def run_train(reporter: Reporter, options: TrainOptions) -> dict[str, Any]:
     else:
         segmenter, identity = _baseline(options, len(targets)), None
     result = fit(
-        reporter, segmenter, dataset, targets, options.config, options.out, options.extra_bands, options.resume
+        reporter,
+        segmenter,
+        dataset,
+        targets,
+        options.config,
+        options.out,
+        options.extra_bands,
+        options.resume,
+        options.parts or dataset.parts,
     )
     report = _report(options, dataset, targets, segmenter, result) | {"seconds": round(time.monotonic() - started, 1)}
     atomic.write_bytes(options.out / METRICS_NAME, (json.dumps(report, indent=2) + "\n").encode())

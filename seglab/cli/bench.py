@@ -17,6 +17,7 @@ def add_command(commands: Any) -> None:
     _add_clicks(benches)
     _add_rounds(benches)
     _add_adapters(benches)
+    _add_distill(benches)
     _add_cost(benches)
 
 
@@ -122,6 +123,44 @@ def _adapters(options: argparse.Namespace) -> int:
 
     families = options.adapters or tuple(ADAPTERS)
     result = run_adapters(**_simulation(options), adapters=families, places=options.places)
+    show(result, options.json, format_table)
+    return 0
+
+
+# -- students
+
+
+def _add_distill(benches: Any) -> None:
+    parser = _add(benches, "distill", "what students learn from an adapted SAM, and what each part of it brings")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of labelled datasets, or one dataset")
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of the folder; all if left out")
+    parser.add_argument("--student", default="small", metavar="NAME", help="see `seglab distill`")
+    parser.add_argument(
+        "--variants", nargs="+", metavar="NAME", help="ablations, none for none of them; all if left out"
+    )
+    parser.add_argument("--labels", type=count, metavar="N", help="images that keep their labels; all if left out")
+    parser.add_argument("--seeds", type=count, default=1, metavar="N", help="runs, each with its own chance")
+    parser.add_argument("--epochs", type=count, metavar="N", help="of the students; the recipe's if left out")
+    parser.add_argument("--model", default="tiny", metavar="NAME", help="the SAM that is adapted and teaches")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights to use instead of the model's own")
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="runs at the same time")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="keeps finished runs, to go on from")
+    parser.set_defaults(run=_distill)
+
+
+def _distill(options: argparse.Namespace) -> int:
+    from seglab.bench.students import format_table, run_students
+    from seglab.datasets.folder import open_datasets
+
+    same = ("student", "labels", "seeds", "model", "checkpoint", "device", "jobs", "out")
+    given = {"variants": options.variants, "epochs": options.epochs}
+    result = run_students(
+        options.folder,
+        options.datasets or list(open_datasets(options.folder)),
+        **{name: getattr(options, name) for name in same},
+        **{name: value for name, value in given.items() if value is not None},
+        say=_say,
+    )
     show(result, options.json, format_table)
     return 0
 

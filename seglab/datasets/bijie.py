@@ -30,6 +30,8 @@ class Bijie:
     has_elevation: bool
     name: str = "bijie"
     bands: tuple[int, int, int] = (1, 2, 3)
+    parts: None = None
+    """None is published."""
 
     @property
     def extra_bands(self) -> tuple[int, ...]:

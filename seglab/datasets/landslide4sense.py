@@ -35,6 +35,8 @@ class Landslide4Sense:
     masks: tuple[Path, ...]
     name: str = "landslide4sense"
     bands: tuple[int, int, int] = RGB_BANDS
+    parts: None = None
+    """None is published with masks of both."""
     extra_bands: tuple[int, ...] = tuple(b for b in range(1, BANDS + 1) if b not in RGB_BANDS)
 
     @property

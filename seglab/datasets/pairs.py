@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from seglab.datasets import bijie, landslide4sense
+from seglab.datasets import bijie, ktda, landslide4sense
 from seglab.datasets.folder import IGNORE, NOT_TARGETS, FolderDataset, open_dataset
 from seglab.datasets.pair import Pair
 from seglab.errors import DatasetError
+
+Parts = tuple[Sequence[int], Sequence[int]]
+"""Indexes of the pairs to train on, and of those to validate on."""
 
 
 class ImageMaskDataset(Protocol):
@@ -26,6 +30,8 @@ class ImageMaskDataset(Protocol):
     """1-based bands of the source that `Pair.rgb` shows as red, green and blue."""
     extra_bands: tuple[int, ...]
     """1-based bands of the source that `Pair.extra` holds."""
+    parts: Parts | None
+    """Indexes of the published training and validation part; None where none is published."""
 
     def __len__(self) -> int:
         """How many pairs there are."""
@@ -45,6 +51,7 @@ class FolderPairs:
     source: FolderDataset
     bands: tuple[int, int, int] = (1, 2, 3)
     extra_bands: tuple[int, ...] = ()
+    parts: Parts | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +101,11 @@ class PartlyLabelled:
         """The source's."""
         return self.source.extra_bands
 
+    @property
+    def parts(self) -> Parts | None:
+        """The source's."""
+        return self.source.parts
+
     def __len__(self) -> int:
         """How many pairs there are, with labels or without."""
         return len(self.source)
@@ -108,7 +120,8 @@ def open_pairs(path: str | os.PathLike[str], non_landslide: bool = False) -> Ima
     """A dataset of pairs, by the layout that its folder has.
 
     Args:
-        path: a folder in seglab's layout (images, masks, dataset.json), in Landslide4Sense's (HDF5) or in Bijie's.
+        path: a folder in seglab's layout (images, masks, dataset.json), in Landslide4Sense's (HDF5), in Bijie's, or in
+            that of KTDA's grass and L8 Biome clouds.
         non_landslide: of Bijie, take the images without a landslide too.
 
     Raises:
@@ -117,14 +130,18 @@ def open_pairs(path: str | os.PathLike[str], non_landslide: bool = False) -> Ima
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {str(folder)!r}; check the path")
-    found: ImageMaskDataset | None = landslide4sense.find(folder) or bijie.find(folder, non_landslide)
+    found: ImageMaskDataset | None = landslide4sense.find(folder)
+    if found is None:
+        found = bijie.find(folder, non_landslide)
+    if found is None:
+        found = ktda.find(folder)
     if found is None and (folder / "images").is_dir():
         found = FolderPairs(open_dataset(folder))
     if found is None:
         raise DatasetError(
             f"{str(folder)!r} has no layout that seglab knows. Put images in images/NAME.png, masks of class indexes "
             'in masks/NAME.png (255: unknown) and {"classes": {"0": "background", "1": "landslide"}} in dataset.json; '
-            "or point at Landslide4Sense (TrainData/img) or Bijie (landslide/image)"
+            "or point at Landslide4Sense (TrainData/img), Bijie (landslide/image), or KTDA's data (img_dir/train)"
         )
     if len(found) == 0:
         raise DatasetError(f"{str(folder)!r} holds no image; check that it was unpacked completely")

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from seglab.core import metrics
-from seglab.datasets.pairs import ImageMaskDataset
+from seglab.datasets.pairs import ImageMaskDataset, Parts
 from seglab.errors import TrainingError
 from seglab.jobs import Reporter
 from seglab.models.device import compute
@@ -60,7 +60,7 @@ def fit(
     folder: Path,
     extra_bands: bool = False,
     resume: bool = False,
-    parts: tuple[Sequence[int], Sequence[int]] | None = None,
+    parts: Parts | None = None,
 ) -> SupervisedResult:
     """Train a segmenter and leave it with the weights of its best epoch.
 
@@ -87,7 +87,7 @@ def fit(
         parts = split(len(dataset), config.train_share, config.seed)
     trained_on, validated_on = (list(part) for part in parts)
     scaling = measure_bands(dataset, trained_on) if extra_bands else None
-    reader = PairReader(dataset, targets, segmenter.input_size, config.jitter, scaling, config.turns)
+    reader = PairReader(dataset, targets, segmenter.input_size, config.jitter, scaling, config.turns, config.crops)
     run = _Run(reporter, segmenter, reader, tuple(targets), config, trained_on, validated_on)
     files = RunFiles(
         folder,

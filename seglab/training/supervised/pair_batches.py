@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,11 +13,14 @@ import numpy as np
 
 from seglab.core.raster import EXTRA_LIMIT, EXTRA_PERCENTILES
 from seglab.core.views import TURNS, View
+from seglab.datasets.pair import Pair
 from seglab.datasets.pairs import ImageMaskDataset, as_target
 from seglab.errors import TrainingError
 from seglab.training.losses import IGNORE
 from seglab.training.supervised.colour_jitter import ColourJitter
 
+CROP = 0.7
+"""Share of its sides that a corner of an image has."""
 READERS = 2
 """Threads that read and resize."""
 AHEAD = 3
@@ -86,6 +90,7 @@ class PairReader:
         jitter: how colours change in training.
         scaling: of the extra bands; None to leave them out.
         turns: whether training sees pairs turned and mirrored, each of the eight ways as often.
+        crops: whether it sees their corners, too, each as often as the whole.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class PairReader:
         jitter: ColourJitter,
         scaling: BandScaling | None = None,
         turns: bool = False,
+        crops: bool = False,
     ) -> None:
         self._dataset = dataset
         self._targets = targets
@@ -103,13 +109,14 @@ class PairReader:
         self._jitter = jitter
         self._scaling = scaling
         self._turns = turns
+        self._crops = crops
 
     def stream(self, groups: Sequence[Sequence[int]], seed: tuple[int, ...] | None = None) -> Iterator[PairBatch]:
         """Batches in order, read ahead on threads.
 
         Args:
             groups: the indexes of each batch.
-            seed: of colour jitter and turns, together with each pair's index; None for neither.
+            seed: of colour jitter, crops and turns, together with each pair's index; None for none of them.
         """
         with ThreadPoolExecutor(READERS, thread_name_prefix="seglab pairs") as pool:
             waiting: deque[list[Future[PairBatch]]] = deque()
@@ -125,8 +132,9 @@ class PairReader:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, index: int, seed: tuple[int, ...] | None) -> PairBatch:
-        pair = self._dataset.read(index)
+        whole = self._dataset.read(index)
         rng = None if seed is None else np.random.default_rng([*seed, index])
+        pair = whole if rng is None or not self._crops else _cropped(whole, int(rng.integers(5)))
         rgb = pair.rgb if rng is None else self._jitter(pair.rgb, rng)
         turn = View(int(rng.integers(TURNS))) if rng is not None and self._turns else View()
         side = (self._size, self._size)
@@ -159,6 +167,20 @@ def measure_bands(dataset: ImageMaskDataset, indexes: Sequence[int]) -> BandScal
     ]
     low, high = np.percentile(np.concatenate(values, axis=1), EXTRA_PERCENTILES, axis=1)
     return BandScaling(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def _cropped(pair: Pair, corner: int) -> Pair:
+    """A corner of a pair, 0 to 3; the whole of it for 4."""
+    if corner == 4:
+        return pair
+    rows, cols = (math.ceil(CROP * side) for side in pair.mask.shape)
+    top, left = (
+        side - part if at else 0
+        for side, part, at in zip(pair.mask.shape, (rows, cols), divmod(corner, 2), strict=True)
+    )
+    part = (slice(top, top + rows), slice(left, left + cols))
+    extra = None if pair.extra is None else pair.extra[:, *part]
+    return Pair(pair.id, np.ascontiguousarray(pair.rgb[part]), pair.mask[part], extra)
 
 
 def _stretch(image: np.ndarray, side: tuple[int, int]) -> np.ndarray:

@@ -25,6 +25,7 @@ class Discs:
     name: str = "discs"
     bands: tuple[int, int, int] = (1, 2, 3)
     extra_bands: tuple[int, ...] = (4,)
+    parts: None = None
     unreadable: frozenset[int] = field(default_factory=frozenset)
 
     @property

@@ -108,3 +108,25 @@ def test_turned_pairs_keep_image_and_mask_together_and_the_teachers_image_unjitt
         assert not np.array_equal(batch.rgb, batch.plain)
         seen.add(batch.target.tobytes())
     assert len(seen) == 4  # mirrored top to bottom the pair is itself
+
+
+class Ramp(Wide):
+    """One pair of 40 x 60 pixels whose colours say where they are: red the column, green the row."""
+
+    def read(self, index: int) -> Pair:
+        rows, cols = np.mgrid[:40, :60].astype(np.uint8)
+        return Pair("ramp", np.stack([cols, rows, 0 * rows], -1), (cols > 29).astype(np.uint8))
+
+
+def test_crops_are_the_four_corners_and_the_whole():
+    reader = PairReader(Ramp(), {"left": 1}, 20, STILL, crops=True)
+    seen = set()
+    for epoch in range(40):
+        batch = next(reader.stream([[0]], (1, epoch)))
+        cols, rows = batch.rgb[0, 10, :, 0].astype(int), batch.rgb[0, :, 10, 1].astype(int)
+        seen.add((cols[0] > 5, cols[-1] < 54, rows[0] > 3, rows[-1] < 36))
+        known = np.abs(cols - 29.5) > 2
+        assert ((cols > 29) == (batch.target[0, 10] == 1))[known].all()
+    corners = {(right, not right, low, not low) for right in (True, False) for low in (True, False)}
+    assert seen == corners | {(False,) * 4}
+    assert next(reader.stream([[0]])).rgb[0, 10, 0, 0] < 3  # validation sees the whole
