@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
+from seglab import jobs
+from seglab.app.authors import authors, labels_of
 from seglab.app.drawing import window_around
 from seglab.app.importing import imported, new_classes
 from seglab.app.labelled import LabelledObject, dated, entry
 from seglab.app.scene_cards import grid_card, grid_of
-from seglab.app.state import State, reduce
+from seglab.app.state import State, concerns, history, reduce
 from seglab.core.agreement import Agreement, Annotated, Annotation, Disagreement, agreement
 from seglab.core.grid import Grid
 from seglab.core.masks import as_multipolygon
@@ -23,6 +27,7 @@ from seglab.core.prompts import Prompts
 from seglab.core.windows import Window
 from seglab.datasets.labels_file import read_labels
 from seglab.errors import AgreementError, ProjectError
+from seglab.store.events import Event
 from seglab.store.project import Project
 from seglab.store.schema import MANIFEST_NAME, scene_cards
 
@@ -40,6 +45,8 @@ class Annotator:
     objects: tuple[LabelledObject, ...]
     reviewed: tuple[BaseGeometry, ...] = ()
     """Extents in which everything is labelled, scene pixels."""
+    here: bool = False
+    """Whether the objects have the numbers that they have in the project that is open."""
 
     @cached_property
     def by_number(self) -> dict[int, LabelledObject]:
@@ -67,13 +74,30 @@ def annotator_of(state: State, name: str = "") -> Annotator:
     return Annotator(authors or name, state.objects, state.reviewed)
 
 
-def read_annotator(path: str | Path, grid: Grid, size: int) -> Annotator:
+def author_of(done: Sequence[Event], name: str) -> Annotator:
+    """One of several authors of a project; see `authors.labels_of`.
+
+    Args:
+        done: events of a scene that are in force.
+        name: the author's.
+
+    Raises:
+        AgreementError: nobody of that name has made an object.
+    """
+    known = authors(done)
+    if name not in known:
+        raise AgreementError(f"{name!r} has labelled nothing in this scene; its authors are {', '.join(known) or '-'}")
+    return Annotator(name, *labels_of(done, name), here=True)
+
+
+def read_annotator(path: str | Path, grid: Grid, size: int, reporter: jobs.Reporter | None = None) -> Annotator:
     """The labels of a project that has the same scene, by its log; or those of a file.
 
     Args:
         path: a project's folder, or a file that `datasets.labels_file.read_labels` reads.
         grid: of the scene.
         size: side of the model's input, model pixels.
+        reporter: for calls inside a job.
 
     Raises:
         ProjectDamagedError: the project is damaged.
@@ -85,7 +109,7 @@ def read_annotator(path: str | Path, grid: Grid, size: int) -> Annotator:
         for place, card in enumerate(scene_cards(project.manifest)):
             if grid_card(grid_of(card)) == grid_card(grid):
                 return annotator_of(reduce(project.events(), card["name"] if place else None), path.stem)
-    return Annotator(path.stem, tuple(_made(imported(read_labels(path), grid, size), path.stem)))
+    return Annotator(path.stem, tuple(_made(imported(read_labels(path), grid, size, reporter), path.stem)))
 
 
 def _made(found: list[dict[str, Any]], author: str) -> list[LabelledObject]:
@@ -106,14 +130,19 @@ def _made(found: list[dict[str, Any]], author: str) -> list[LabelledObject]:
     ]
 
 
-def compare(mine: Annotator, theirs: Annotator, shape: tuple[int, int]) -> Agreement:
+def compare(
+    mine: Annotator, theirs: Annotator, shape: tuple[int, int], reporter: jobs.Reporter | None = None
+) -> Agreement:
     """How far two annotators agree; see core.agreement.
 
     Args:
         mine, theirs: of one scene.
         shape: (rows, cols) of the scene.
+        reporter: for calls inside a job; told megapixels.
     """
-    return agreement(*(Annotation([_plain(o) for o in one.objects], one.reviewed) for one in (mine, theirs)), shape)
+    reporter = reporter or jobs.SilentReporter()
+    both = (Annotation([_plain(o) for o in one.objects], one.reviewed) for one in (mine, theirs))
+    return agreement(*both, shape, tell=lambda done, total: reporter.update(done / 1e6, total / 1e6))
 
 
 def _plain(o: LabelledObject) -> Annotated:
@@ -133,13 +162,41 @@ def compare_projects(first: str | Path, second: str | Path, scene: str | None = 
         LabelsFileError: the second's labels cannot be read, or none lies in the scene.
     """
     project = Project.open(first)
+    name, grid = _scene(project, scene)
+    mine = annotator_of(reduce(project.events(), project.scenes[name]))
+    return compare(mine, read_annotator(second, grid, max(grid.shape)), grid.shape)
+
+
+def compare_authors(folder: str | Path, scene: str | None = None) -> dict[tuple[str, str], Agreement]:
+    """How far those agree who worked in one project, each with each.
+
+    Args:
+        folder: of the project.
+        scene: see `compare_projects`.
+
+    Raises:
+        AgreementError: there is but one author.
+        ProjectError, ProjectDamagedError: see `compare_projects`.
+    """
+    project = Project.open(folder)
+    name, grid = _scene(project, scene)
+    done = [event for event in history(project.events())[0] if concerns(event, project.scenes[name])]
+    found = [author_of(done, author) for author in authors(done)]
+    if len(found) < 2:
+        raise AgreementError(
+            f"the labels of scene {name!r} have one author only, {', '.join(one.name for one in found) or 'nobody'}; "
+            "name another project or a file of labels to compare them with"
+        )
+    return {(a.name, b.name): compare(a, b, grid.shape) for a, b in combinations(found, 2)}
+
+
+def _scene(project: Project, scene: str | None) -> tuple[str, Grid]:
+    """Name and grid of one of a project's scenes, the first one if None."""
     cards = {card["name"]: card for card in scene_cards(project.manifest)}
     name = project.scene_names[0] if scene is None else scene
     if name not in cards:
-        raise ProjectError(f"{str(first)!r} has no scene {name!r}; it has {list(cards)}")
-    grid = grid_of(cards[name])
-    mine = annotator_of(reduce(project.events(), project.scenes[name]))
-    return compare(mine, read_annotator(second, grid, max(grid.shape)), grid.shape)
+        raise ProjectError(f"{str(project.folder)!r} has no scene {name!r}; it has {list(cards)}")
+    return name, grid_of(cards[name])
 
 
 def today(theirs: Annotator, state: State) -> Annotator:
@@ -183,7 +240,7 @@ class Merging:
             found: objects of theirs to be added; marked: objects of mine that become unsure, with their notes; gone:
             numbers of mine that are replaced; classes: new ones, colour by name; source: theirs; keep.
         """
-        entries = [_entry(o, shape, size) for o in self._taken()]
+        entries = [object_entry(o, shape, size) for o in self._taken()]
         return {
             "found": entries,
             "marked": [{"object": number, "note": note} for number, note in self._marked().items()],
@@ -205,7 +262,7 @@ class Merging:
             if self._is_mine_to_answer(one) and (self.keep == "agreed" or one.kind != "alone"):
                 own = self.mine.by_number[one.first]
                 # the closest of their objects comes first
-                notes.setdefault(own.id, _noted(own.note, _say(one, self.theirs, one.second)))
+                notes.setdefault(own.id, noted(own.note, say(one, self.theirs, one.second)))
         return {i: n for i, n in notes.items() if not self.mine.by_number[i].unsure or self.mine.by_number[i].note != n}
 
     def _is_mine_to_answer(self, one: Disagreement) -> bool:
@@ -229,13 +286,13 @@ class Merging:
                 ground = as_multipolygon(own.geometry.difference(shapely.union_all(near)))
                 if ground.area < ENOUGH * own.geometry.area:
                     continue  # the same thing as mine, drawn otherwise
-                words = "" if one.kind == "alone" else _say(one, self.mine, one.first)
-                own = replace(own, geometry=ground, note=_noted(own.note, words), unsure=own.unsure or bool(words))
+                words = "" if one.kind == "alone" else say(one, self.mine, one.first)
+                own = replace(own, geometry=ground, note=noted(own.note, words), unsure=own.unsure or bool(words))
             taken[one.second] = own
         return list(taken.values())
 
 
-def _say(one: Disagreement, other: Annotator, number: int | None) -> str:
+def say(one: Disagreement, other: Annotator, number: int | None) -> str:
     """What the other annotator has to say about an object."""
     if number is None:
         return f"{other.name} {'sees nothing here' if one.kind == 'denied' else 'has not labelled it'}"
@@ -244,11 +301,11 @@ def _say(one: Disagreement, other: Annotator, number: int | None) -> str:
     return f"{seen.author} {what}"
 
 
-def _noted(*notes: str) -> str:
+def noted(*notes: str) -> str:
     """Notes one after the other, each once."""
     return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ") if part))
 
 
-def _entry(o: LabelledObject, shape: tuple[int, int], size: int) -> dict[str, Any]:
+def object_entry(o: LabelledObject, shape: tuple[int, int], size: int) -> dict[str, Any]:
     made = entry(o.class_name, o.geometry, window_around(o.geometry, size, 1, shape))
     return made | {"author": o.author, "unsure": o.unsure, "note": o.note} | dated(o.date)

@@ -224,11 +224,14 @@ class _Writer:
         return lines
 
     def _merge_from(self, event: Event) -> list[str]:
-        lines = [f"# labels of {event.data['source']} merged into these, as they were then", *self._new_classes(event)]
+        source = event.data["source"]
+        merged, settled = f"labels of {source} merged into these, as they were then", f"a disagreement with {source}"
+        lines = [f"# {merged if event.kind == 'merge_from' else settled}", *self._new_classes(event)]
         if event.data["gone"]:
             lines += self._on_objects("delete", event.data["gone"], {})
         for marked in event.data["marked"]:
-            lines += self._on_objects("edit", [marked["object"]], {"unsure": True, "note": marked["note"]})
+            said_of_it = {"unsure": marked.get("unsure", True), "note": marked["note"]}
+            lines += self._on_objects("edit", [marked["object"]], said_of_it)
         for number, found in enumerate(event.data["found"]):
             made = event.id + number * PARTS
             lines.append(f'session.paint({geometry_call(shapely.from_wkb(found["geometry"]))}, crs="pixel")')
@@ -374,6 +377,7 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "accept": _Writer._accept,
     "import": _Writer._import,
     "merge_from": _Writer._merge_from,
+    "settle": _Writer._merge_from,
     "propose": _Writer._propose,
     "confirm": _Writer._confirm,
     "dismiss": _Writer._dismiss,

@@ -32,7 +32,7 @@ def model_words(number: int) -> str:
 def mentioned(event: Event) -> list[int]:
     """Numbers of the objects that an event is about."""
     data = event.data
-    if event.kind == "merge_from":
+    if event.kind in ("merge_from", "settle"):
         made = (number for number, found in enumerate(data["found"]) if found["unsure"] or found["note"])
         marked = (entry["object"] for entry in data["marked"])
         return [*data["gone"], *marked, *(event.id + number * PARTS for number in made)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,8 @@ class Labels:
     """Proposed objects that wait for an answer, by number, in order."""
     dismissed: dict[int, ProposedObject] = field(default_factory=dict)
     """Those that a person has said no to, by number."""
+    settled: dict[str, str] = field(default_factory=dict)
+    """Answers to what two annotators disagreed about, by `Dispute.key`."""
     overlaps: str = LATER_WINS
     """One of OVERLAPS."""
     nearby: Nearby = field(default_factory=Nearby)
@@ -56,8 +58,8 @@ class Labels:
 
     def copy(self) -> Labels:
         """Labels that events can be applied to without changing these."""
-        changing = (self.classes, self.objects, self.renamed, self.merged, self.proposals, self.dismissed)
-        return Labels(*(dict(part) for part in changing), self.overlaps, self.nearby, self.proposed_nearby, self.check)
+        changing = ("classes", "objects", "renamed", "merged", "proposals", "dismissed", "settled")
+        return replace(self, **{name: dict(getattr(self, name)) for name in changing})
 
     def apply(self, event: Event) -> bool:
         """Follow an event.
@@ -170,13 +172,19 @@ def _accept(labels: Labels, event: Event) -> None:
     labels.put_over(new)
 
 
-def _import(labels: Labels, event: Event) -> None:
+def brought(labels: Labels, event: Event) -> Iterator[LabelledObject]:
+    """The objects that an event brings from elsewhere, each with its own author if that is known.
+
+    Args:
+        labels: which learn the event's classes.
+        event: of kind "import", "merge_from" or "settle".
+    """
     for name, colour in event.data["classes"].items():
         labels.classes.setdefault(name, colour)
     for number, found in enumerate(event.data["found"]):
         author = found.get("author", event.author)
         outline, window = shapely.from_wkb(found["geometry"]), Window(*found["window"])
-        made = LabelledObject(
+        yield LabelledObject(
             event.id + number * PARTS,
             labels.class_of(found["class"]),
             outline,
@@ -190,6 +198,10 @@ def _import(labels: Labels, event: Event) -> None:
             found.get("note", ""),
             date=found.get("date", ""),
         )
+
+
+def _import(labels: Labels, event: Event) -> None:
+    for made in brought(labels, event):
         labels.put_over(made)
 
 
@@ -198,8 +210,14 @@ def _merge_from(labels: Labels, event: Event) -> None:
     for marked in event.data["marked"]:
         number = marked["object"]
         if number in labels.objects:
-            labels.objects[number] = replace(labels.objects[number], unsure=True, note=marked["note"])
+            unsure = marked.get("unsure", True)
+            labels.objects[number] = replace(labels.objects[number], unsure=unsure, note=marked["note"])
     _import(labels, event)
+
+
+def _settle(labels: Labels, event: Event) -> None:
+    labels.settled[event.data["dispute"]] = event.data["answer"]
+    _merge_from(labels, event)
 
 
 def _propose(labels: Labels, event: Event) -> None:
@@ -379,6 +397,7 @@ _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "check_answer": _check_answer,
     "import": _import,
     "merge_from": _merge_from,
+    "settle": _settle,
     "propose": _propose,
     "confirm": _confirm,
     "dismiss": _dismiss,

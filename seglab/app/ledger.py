@@ -10,6 +10,7 @@ from seglab.app.chronicle import Chronicle
 from seglab.app.labelled import LabelledObject
 from seglab.app.proposed import ProposedObject
 from seglab.app.state import SHARED, State
+from seglab.store.events import Event
 
 ABOUT_ALL = {"undo", "redo", *SHARED}
 """Kinds of events that name no scene: undo and redo name the event that they turn."""
@@ -110,6 +111,11 @@ class Ledger:
         """The proposed object at a scene pixel coordinate."""
         with self.lock:
             return self._chronicle.history.proposal_at(col, row, self.scene)
+
+    def in_force(self) -> list[Event]:
+        """What was done in the scene, or to all of them, and is not undone, in order."""
+        with self.lock:
+            return self._chronicle.history.in_force(self.scene)
 
     def round_after(self, kind: str, event: int) -> int:
         """The round in use after an event is undone or redone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import shapely
@@ -32,6 +32,7 @@ TITLES = {
     "check_answer": "an answer of the map's check",
     "import": "import {objects}",
     "merge_from": "merge the labels of {source}",
+    "settle": "settle a disagreement with {source}",
     "propose": "propose {objects}",
     "confirm": "confirm {objects}",
     "dismiss": "dismiss {objects}",
@@ -95,6 +96,8 @@ class State:
     """On the imagery of which date each of `reviewed` was; "" without a time axis."""
     check: MapCheck | None = None
     """The check of a map that was started last, with its answers."""
+    settled: Mapping[str, str] = field(default_factory=dict)
+    """Answers to what two annotators disagreed about, by `Dispute.key`."""
 
     def today(self, name: str) -> str | None:
         """What the class of a name, maybe an old one, is called now; None for one that never was."""
@@ -196,6 +199,7 @@ class History:
             labels.overlaps,
             tuple(reviewed_on),
             labels.check,
+            dict(labels.settled),
         )
 
     def count(self, scene: str | None) -> int:
@@ -218,6 +222,10 @@ class History:
         acts += [e for e in self.undone if kind == "redo" and e.id == event]
         rounds = [e for e in acts if e.kind in ("round", "rollback")]
         return int(max(rounds, key=lambda e: e.id).data["number"]) if rounds else 0
+
+    def in_force(self, scene: str | None) -> list[Event]:
+        """What was done in a scene, or to all of them, and is not undone, in order."""
+        return [event for event in self.done if concerns(event, scene)]
 
     @property
     def by_scene(self) -> Mapping[str | None, Labels]:

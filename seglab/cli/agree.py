@@ -1,4 +1,4 @@
-"""`seglab agree`: how far two annotators of one scene agree."""
+"""`seglab agree`: how far two annotators of one scene agree, or the authors of one project."""
 
 from __future__ import annotations
 
@@ -20,29 +20,39 @@ WORDS = {
 
 def add_command(commands: Any) -> None:
     """Add the command to the parser's subparsers."""
-    summary = "compare the labels of two annotators of one scene: IoU, kappa, objects, and where they differ"
+    summary = "compare the labels of annotators of one scene: IoU, kappa, objects, and where they differ"
     parser = commands.add_parser("agree", help=summary, description=summary)
     parser.add_argument("first", type=Path, metavar="PROJECT", help="a project's folder; only read")
-    parser.add_argument("second", type=Path, metavar="OTHER", help="another project, or a file of labels; only read")
+    other = "another project, or a file of labels; only read. Left out: the project's authors, each with each"
+    parser.add_argument("second", type=Path, metavar="OTHER", nargs="?", help=other)
     parser.add_argument("--scene", metavar="NAME", help="which of the project's scenes; its first one if left out")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a summary")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.annotators import compare_projects
+    from seglab.app.annotators import compare_authors, compare_projects
 
-    show(compare_projects(options.first, options.second, options.scene).to_json(), options.json, _format)
+    if options.second is not None:
+        show(compare_projects(options.first, options.second, options.scene).to_json(), options.json, _format)
+        return 0
+    pairs = compare_authors(options.first, options.scene)
+    found = [{"first": first, "second": second, **one.to_json()} for (first, second), one in pairs.items()]
+    show({"pairs": found}, options.json, _format_pairs)
     return 0
+
+
+def _format_pairs(result: dict[str, Any]) -> str:
+    return "\n\n".join(f"{pair['first']} and {pair['second']}\n{_format(pair)}" for pair in result["pairs"])
 
 
 def _format(result: dict[str, Any]) -> str:
     first, second = result["objects"]
-    both = _figure(result["kappa_of_labelled"])
+    both = _kappa(result["kappa_of_labelled"])
     lines = [
         f"objects: {first} and {second}, {result['agreed']} in both (F1 {_figure(result['f1'])})",
-        f"kappa: {_figure(result['kappa'])} over all pixels, {both} where both labelled",
-        *(f"IoU of {name}: {_figure(value['iou'])}" for name, value in result["classes"].items()),
+        f"kappa: {_kappa(result['kappa'])} over all pixels, {both} where both labelled",
+        *(_class_line(name, value) for name, value in result["classes"].items()),
         f"mean IoU: {_figure(result['mean_iou'])}",
     ]
     differing = result["disagreements"]
@@ -54,6 +64,18 @@ def _format(result: dict[str, Any]) -> str:
     if len(differing) > LISTED:
         lines.append(f"  and {len(differing) - LISTED} more; --json has all of them")
     return "\n".join(lines)
+
+
+def _class_line(name: str, value: dict[str, Any]) -> str:
+    objects = value["objects"]
+    counts = f"{objects['both']} in both, {objects['first']} and {objects['second']} in one only"
+    return f"{name}: IoU {_figure(value['iou'])}, kappa {_kappa(value['kappa'])}, objects {counts}"
+
+
+def _kappa(value: float | None) -> str:
+    from seglab.core.agreement import strength
+
+    return "-" if value is None else f"{value:.3f} ({strength(value)})"
 
 
 def _overlap(iou: float) -> str:

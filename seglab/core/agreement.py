@@ -6,6 +6,7 @@ objects of one annotator overlap, the later one has the ground.
     IoU of a class = pixels that both call so / pixels that at least one calls so
     kappa          = (agreement - chance) / (1 - chance)
         J. Cohen, A coefficient of agreement for nominal scales, Educ. Psychol. Meas. 20 (1960) 37-46
+    kappa of a class: the same with two categories, this class and all else
     precision, recall, F1 of objects: an object of the first is found in the second if one of the same class has an
         IoU of at least MATCH with it, each at most once
         M. Everingham et al., The PASCAL VOC challenge, Int. J. Comput. Vis. 88 (2010) 303-338
@@ -13,7 +14,7 @@ objects of one annotator overlap, the later one has the ground.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,6 +36,16 @@ NEAR = 0.1
 """Share of the smaller of two objects that must be common ground before one can be the other, drawn otherwise."""
 BLOCK = 1024
 """Side of the blocks in which pixels are compared: memory depends on it, not on the scene."""
+
+STRENGTHS = (
+    (0.0, "poor"),
+    (0.2, "slight"),
+    (0.4, "fair"),
+    (0.6, "moderate"),
+    (0.8, "substantial"),
+    (1.0, "almost perfect"),
+)
+"""What a kappa of up to each bound is called; below 0 it is poor. See `strength`."""
 
 Kind = Literal["class", "outline", "denied", "alone"]
 """How two annotators disagree about an object: they name another class; they draw it otherwise; the other one has
@@ -85,6 +96,20 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
+class ClassAgreement:
+    """What two annotators agree on about one class; all else is not of it."""
+
+    iou: float
+    """Of its pixels; NaN where neither has used it."""
+    kappa: float
+    """Cohen's kappa over all pixels: this class or not; NaN where chance explains all."""
+    pixels: tuple[int, int, int]
+    """That the first calls so, that the second does, and that both do."""
+    objects: tuple[int, int, int]
+    """That both have with this class, and those that only the first and only the second has as this class."""
+
+
+@dataclass(frozen=True)
 class Agreement:
     """What two annotators agree on."""
 
@@ -92,12 +117,32 @@ class Agreement:
     """Names of both."""
     pixels: np.ndarray = field(repr=False)
     """(n + 1, n + 1) int64, pixels by class of the first (rows) and of the second (columns); UNLABELLED is 0."""
-    counts: tuple[int, int]
-    """Objects of the first and of the second."""
+    objects: np.ndarray = field(repr=False)
+    """(n, 3) int64, objects by class: of the first, of the second, and those that both have with it."""
     agreed: tuple[Pair, ...]
     """Objects that both have, with the same class."""
     disagreements: tuple[Disagreement, ...]
     """Those of the first in their order, then those that the second alone has."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Objects of the first and of the second."""
+        first, second, _ = self.objects.sum(axis=0).tolist()
+        return first, second
+
+    @property
+    def by_class(self) -> dict[str, ClassAgreement]:
+        """What they agree on about each class."""
+        found = {}
+        for place, (name, iou) in enumerate(self.iou.items(), start=1):
+            common = int(self.pixels[place, place])
+            pixels = int(self.pixels[place].sum()), int(self.pixels[:, place].sum()), common
+            beside = pixels[0] - common, pixels[1] - common
+            neither = int(self.pixels.sum()) - sum(beside) - common
+            value = kappa(_with_none(np.array([[neither, beside[1]], [beside[0], common]])))
+            first, second, both = self.objects[place - 1].tolist()
+            found[name] = ClassAgreement(iou, value, pixels, (both, first - both, second - both))
+        return found
 
     @property
     def iou(self) -> dict[str, float]:
@@ -149,7 +194,7 @@ class Agreement:
         """A value for JSON; None stands for what is not defined."""
         names = ("mean_iou", "accuracy", "kappa", "kappa_of_labelled", "precision", "recall", "f1")
         return {
-            "classes": {name: {"iou": _plain(value)} for name, value in self.iou.items()},
+            "classes": {name: _class_json(one) for name, one in self.by_class.items()},
             **{name: _plain(getattr(self, name)) for name in names},
             "objects": list(self.counts),
             "agreed": len(self.agreed),
@@ -158,21 +203,41 @@ class Agreement:
         }
 
 
-def agreement(first: Annotation, second: Annotation, shape: tuple[int, int], block: int = BLOCK) -> Agreement:
+def strength(kappa: float) -> str:
+    """What a kappa is called, from "poor" to "almost perfect"; "" for NaN.
+
+    The names are a convention: J. R. Landis, G. G. Koch, The measurement of observer agreement for categorical data,
+    Biometrics 33 (1977) 159-174.
+    """
+    if np.isnan(kappa):
+        return ""
+    if kappa < 0:
+        return STRENGTHS[0][1]
+    return next((name for bound, name in STRENGTHS[1:] if kappa <= bound), STRENGTHS[-1][1])
+
+
+def agreement(
+    first: Annotation,
+    second: Annotation,
+    shape: tuple[int, int],
+    block: int = BLOCK,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Agreement:
     """Compare two annotations of one scene.
 
     Args:
         first, second: by two annotators.
         shape: (rows, cols) of the scene.
         block: side of the blocks in which pixels are compared, scene pixels.
+        tell: called with how many pixels are compared and how many there are; may raise, to end it.
     """
     named = (one.class_name for annotation in (first, second) for one in annotation.objects)
     classes = tuple(dict.fromkeys(named))
     pairs, overlaps = _matched(first.objects, second.objects)
     return Agreement(
         classes,
-        _pixel_table(first.objects, second.objects, classes, shape, block),
-        (len(first.objects), len(second.objects)),
+        _pixel_table(first.objects, second.objects, classes, shape, block, tell),
+        _object_table(first.objects, second.objects, classes, pairs),
         tuple(pair for pair in pairs if pair.same_class),
         tuple(_disagreements(first, second, pairs, overlaps)),
     )
@@ -182,13 +247,20 @@ def agreement(first: Annotation, second: Annotation, shape: tuple[int, int], blo
 
 
 def _pixel_table(
-    first: Sequence[Annotated], second: Sequence[Annotated], classes: Sequence[str], shape: tuple[int, int], block: int
+    first: Sequence[Annotated],
+    second: Sequence[Annotated],
+    classes: Sequence[str],
+    shape: tuple[int, int],
+    block: int,
+    tell: Callable[[int, int], None],
 ) -> np.ndarray:
     value = {name: place for place, name in enumerate(classes, start=1)}
     size = len(classes) + 1
     table = np.zeros((size, size), dtype=np.int64)
     trees = [STRtree([one.geometry for one in objects]) for objects in (first, second)]
+    done, total = 0, shape[0] * shape[1]
     for window in blocks(shape, block):
+        tell(done, total)
         found = [
             [objects[i] for i in sorted(tree.query(window.polygon))]
             for objects, tree in zip((first, second), trees, strict=True)
@@ -198,6 +270,8 @@ def _pixel_table(
             table += confusion(other, one, size, ignore=-1)[:, :size]
         else:
             table[0, 0] += window.width * window.height
+        done += window.width * window.height
+    tell(done, total)
     return table
 
 
@@ -239,6 +313,21 @@ def _matched(first: Sequence[Annotated], second: Sequence[Annotated]) -> tuple[l
             a, b = first[one.first], second[one.second]
             pairs.append(Pair(a.id, b.id, one.iou, a.class_name == b.class_name))
     return sorted(pairs, key=lambda pair: pair.first), overlaps
+
+
+def _object_table(
+    first: Sequence[Annotated], second: Sequence[Annotated], classes: Sequence[str], pairs: Iterable[Pair]
+) -> np.ndarray:
+    place = {name: i for i, name in enumerate(classes)}
+    table = np.zeros((len(classes), 3), dtype=np.int64)
+    of_class = {one.id: place[one.class_name] for one in first}
+    for column, objects in enumerate((first, second)):
+        for one in objects:
+            table[place[one.class_name], column] += 1
+    for pair in pairs:
+        if pair.same_class:
+            table[of_class[pair.first], 2] += 1
+    return table
 
 
 def _overlaps(first: Sequence[Annotated], second: Sequence[Annotated]) -> Iterator[_Overlap]:
@@ -288,6 +377,12 @@ def _unseen(one: Annotated, reviewed: Sequence[BaseGeometry]) -> Kind:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
+
+
+def _class_json(one: ClassAgreement) -> dict[str, Any]:
+    both, first, second = one.objects
+    objects = {"both": both, "first": first, "second": second}
+    return {"iou": _plain(one.iou), "kappa": _plain(one.kappa), "objects": objects}
 
 
 def _plain(value: float) -> float | None:

@@ -29,7 +29,8 @@ def test_summary(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert main(["agree", *folders]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "objects: 1 and 2, 1 in both (F1 0.667)"
-    assert "IoU of water: 1.000" in said and "IoU of field: 0.000" in said
+    assert "water: IoU 1.000, kappa 1.000 (almost perfect), objects 1 in both, 0 and 0 in one only" in said
+    assert "field: IoU 0.000, kappa 0.000 (slight), objects 0 in both, 0 and 1 in one only" in said
     assert said[-2:] == ["they differ about 1:", "  second's 4: the other one has not labelled there"]
 
 
@@ -37,6 +38,23 @@ def test_json_with_a_file(folders: list[str], capsys: pytest.CaptureFixture[str]
     assert main(["agree", folders[0], str(Path(folders[1]) / "labels.gpkg"), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["objects"] == [1, 2] and said["classes"]["water"]["iou"] == 1 and 0 < said["kappa"] < 1
+
+
+def test_authors_of_one_project(open_lakes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "shared.seglab"
+    for author, rows in (("alice", 50), ("bob", 40)):
+        session = open_lakes(project=folder, author=author)
+        session.paint(box(10, 10, 60, 10 + rows), crs="pixel")
+        session.accept("water")
+        if author == "alice":
+            assert main(["agree", str(folder)]) == 1
+            assert "one author only, alice" in capsys.readouterr().err
+    assert main(["agree", str(folder)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["alice and bob", "objects: 1 and 1, 1 in both (F1 1.000)"]
+    assert main(["agree", str(folder), "--json"]) == 0
+    (pair,) = json.loads(capsys.readouterr().out)["pairs"]
+    assert (pair["first"], pair["second"], pair["classes"]["water"]["iou"]) == ("alice", "bob", 0.8)
 
 
 def test_no_project(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:

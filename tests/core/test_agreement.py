@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
 
-from seglab.core.agreement import Agreement, Annotated, Annotation, Disagreement, Pair, agreement
+from seglab.core.agreement import Agreement, Annotated, Annotation, Disagreement, Pair, agreement, strength
 from seglab.core.masks import rasterize
 
 SHAPE = (100, 120)
@@ -41,11 +41,58 @@ def test_kappa_by_known_figures() -> None:
     """20 yes and yes, 15 no and no, 5 and 10 mixed: agreement 0.7, chance 0.5, kappa 0.4."""
     pixels = np.zeros((3, 3), int)
     pixels[1:, 1:] = [[20, 5], [10, 15]]
-    found = Agreement(("yes", "no"), pixels, (0, 0), (), ())
+    found = Agreement(("yes", "no"), pixels, np.zeros((2, 3), int), (), ())
     assert found.kappa_of_labelled == pytest.approx(0.4) and found.kappa == pytest.approx(0.4)
     pixels[0, 0] = 1000
     assert found.kappa == pytest.approx((1035 / 1050 - 1_001_250 / 1050**2) / (1 - 1_001_250 / 1050**2))
     assert found.kappa_of_labelled == pytest.approx(0.4)
+
+
+def test_a_class_against_all_else_by_hand() -> None:
+    """Of 12,000 pixels both call 80 "a"; the first 20 more, the second 100 more."""
+    first = annotation(("a", 0, 0, 10, 10), ("b", 50, 50, 60, 60))
+    second = annotation(("a", 0, 0, 10, 8), ("a", 50, 50, 60, 60), ("b", 80, 80, 90, 90), first=11)
+    found = agreement(first, second, SHAPE).by_class
+    agreed, chance = (80 + 11_800) / 12_000, (100 * 180 + 11_900 * 11_820) / 12_000**2
+    assert found["a"].kappa == pytest.approx((agreed - chance) / (1 - chance))
+    assert found["a"].iou == 80 / 200 and found["a"].pixels == (100, 180, 80) and found["a"].objects == (1, 0, 1)
+    agreed, chance = 11_800 / 12_000, (100 * 100 + 11_900 * 11_900) / 12_000**2
+    assert found["b"].kappa == pytest.approx((agreed - chance) / (1 - chance)) and found["b"].kappa < 0
+    assert found["b"].iou == 0 and found["b"].pixels == (100, 100, 0) and found["b"].objects == (0, 1, 1)
+
+
+def test_with_one_class_and_nothing_else_its_kappa_is_that_of_all() -> None:
+    found = agreement(annotation(("a", 0, 0, 10, 10)), annotation(("a", 0, 0, 10, 8)), SHAPE)
+    assert found.by_class["a"].kappa == pytest.approx(found.kappa)
+
+
+def test_who_labels_everything_as_one_class_has_no_kappa() -> None:
+    whole = annotation(("a", 0, 0, SHAPE[1], SHAPE[0]))
+    found = agreement(whole, whole, SHAPE)
+    assert math.isnan(found.by_class["a"].kappa) and found.by_class["a"].iou == 1
+    assert found.to_json()["classes"]["a"] == {
+        "iou": 1,
+        "kappa": None,
+        "objects": {"both": 1, "first": 0, "second": 0},
+    }
+
+
+def test_names_of_kappas_are_those_of_landis_and_koch() -> None:
+    named = {-0.1: "poor", 0: "slight", 0.2: "slight", 0.21: "fair", 0.4: "fair", 0.5: "moderate", 0.61: "substantial"}
+    named |= {0.8: "substantial", 0.81: "almost perfect", 1: "almost perfect", math.nan: ""}
+    assert {value: strength(value) for value in named} == named
+
+
+def test_progress_is_told_and_may_end_it() -> None:
+    told: list[tuple[int, int]] = []
+    agreement(annotation(), annotation(), SHAPE, 50, lambda done, total: told.append((done, total)))
+    assert told[0] == (0, 12_000) and told[-1] == (12_000, 12_000) and len(told) == 7  # 2 x 3 blocks
+
+    def refuse(done: int, total: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        agreement(annotation(), annotation(), SHAPE, 50, refuse)
 
 
 def test_nothing_is_not_defined_and_says_so() -> None:
