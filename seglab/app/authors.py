@@ -19,6 +19,8 @@ BRINGING = ("import", "merge_from")
 """Kinds of events whose objects may have other authors than the event."""
 MAKING = ("accept", "confirm", "merge", "split", *BRINGING)
 """Kinds of events that make objects."""
+ASIDE = ("settle", "check", "check_answer")
+"""Kinds of events that do not say what their author labels: who was right, and how good a map is."""
 
 
 def authors(done: Iterable[Event]) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ def labels_of(done: Sequence[Event], author: str) -> tuple[tuple[LabelledObject,
             _bring(own, event, author)
         elif event.author == author:
             _take_over(own, whole, event, author)
-            if event.kind != "settle":
+            if event.kind not in ASIDE:
                 own.apply(event)
             if event.kind == "review":
                 reviewed.append(shapely.from_wkb(event.data["geometry"]))
