@@ -100,19 +100,35 @@ def _corners(padded: np.ndarray, top: int) -> Corners:
     place = np.flatnonzero((across[:-1] | across[1:]) & (down[:, :-1] | down[:, 1:]))
     row, col = np.divmod(place, padded.shape[1] - 1)
     flat, at = padded.ravel(), row * padded.shape[1] + col
-    a, b = flat[at], flat[at + 1]
-    c, d = flat[at + padded.shape[1]], flat[at + padded.shape[1] + 1]
-    ab, ac, bd, cd, ad, bc = a == b, a == c, b == d, c == d, a == d, b == c
-    # a region that has two opposite pixels gets two inward corners: its rings touch and do not cross
-    has = np.stack(
+    around = np.array([0, 1, padded.shape[1], padded.shape[1] + 1])  # upper left and right, lower left and right
+    a, b, c, d = (flat[at + step] for step in around)
+    equal = np.zeros(len(at), dtype=np.uint8)
+    for bit, same in enumerate((a == b, a == c, b == d, c == d, a == d, b == c)):
+        equal |= same.view(np.uint8) << bit
+    vertex, kind = np.nonzero(_HAS[equal])
+    owner = flat[at[vertex] + around[_OWNER[kind]]]
+    kept = owner > 0
+    vertex, kind = vertex[kept], kind[kept]
+    return Corners(
+        col[vertex].astype(np.int32), (row[vertex] + top).astype(np.int32), kind.astype(np.uint8), owner[kept]
+    )
+
+
+def _kinds_of_equals() -> np.ndarray:
+    """(64, 8) bool: the kinds of corners by which of four pixels are equal, bit by bit as `_corners` sets them.
+
+    A region that has two opposite pixels gets two inward corners: its rings touch and do not cross.
+    """
+    ab, ac, bd, cd, ad, bc = (np.arange(64)[None] >> np.arange(6)[:, None] & 1).astype(bool)
+    return np.stack(
         [~(ab | ac | ad), ~(ac | cd | bc), bc & ~ab, ad & ~ac, ad & ~ab, ~(ab | bd | bc), ~(bd | cd | ad), bc & ~bd],
         axis=1,
     )
-    owner = np.stack([a, c, b, a, a, b, d, b], axis=1)
-    vertex, kind = np.nonzero(has & (owner > 0))
-    return Corners(
-        col[vertex].astype(np.int32), (row[vertex] + top).astype(np.int32), kind.astype(np.uint8), owner[vertex, kind]
-    )
+
+
+_HAS = _kinds_of_equals()
+_OWNER = np.array([0, 2, 1, 0, 0, 1, 3, 1])
+"""Which of the four pixels the region of each kind has."""
 
 
 def _unpinch(corners: Corners) -> None:
