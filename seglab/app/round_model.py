@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from seglab.app.chronicle import Chronicle
 from seglab.app.rounds import identity_of, restore, trained_prompts
 from seglab.core.palette import PALETTE
 from seglab.core.raster import Scene
-from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import BandError, RoundMismatchError, UnknownRoundError
+from seglab.inference.networks import MapNetwork, map_encoder
 from seglab.inference.plan import MappedClass, MapSettings
 from seglab.inference.sweep import Prediction, Workers, finished_map, predict_scene
 from seglab.jobs import Reporter, SilentReporter
+from seglab.models.device import choose_device
 from seglab.models.registry import load_model
-from seglab.models.sam import AdaptedSam
-from seglab.store.cache import ArrayCache
+from seglab.models.student.restore import KIND, restore_student
 from seglab.store.project import Project
 from seglab.store.round_files import read_round_file
 from seglab.store.rounds import ROUNDS_NAME
@@ -33,7 +34,7 @@ class RoundModel:
 
     number: int
     """Of the round in its project."""
-    model: AdaptedSam
+    model: MapNetwork
     classes: tuple[MappedClass, ...]
     """What it maps; values and colours are those that the project has today."""
     bands: tuple[int, ...]
@@ -94,7 +95,7 @@ class RoundModel:
         Raises:
             SegLabError: as `predict_scene` raises.
         """
-        encoder = WindowEncoder(scene, self.model, ArrayCache(0), extra_bands=self.extra_bands)
+        encoder = map_encoder(scene, self.model, self.extra_bands)
         there = finished_map(encoder, self.classes, path, settings, self.number)
         return there or predict_scene(
             reporter or SilentReporter(),
@@ -125,7 +126,7 @@ def load_round(
 
     Args:
         source: a project's folder, the folder of one of its rounds (PROJECT/rounds/003), or a file that `export_round`
-            wrote.
+            wrote, or `seglab distill`: a student.
         number: which round of a project; the one in use if None.
         device: "cuda", "mps" or "cpu"; chosen if None.
         checkpoint: a weights file for the base model, instead of the model's own.
@@ -178,6 +179,28 @@ def _ready(
         meant: today's name, value and colour of each class that the round knows and somebody still wants.
         device, checkpoint: see `load_round`.
     """
+    model, prompts = _network(tensors, card, device, checkpoint)
+    classes = {}
+    for name in sorted(meant, key=lambda name: meant[name][0] != name):  # a class's own prompt comes before merged ones
+        now, value, colour = meant[name]
+        classes.setdefault(now, MappedClass(value, now, colour, prompts[name]))
+    return RoundModel(
+        number=int(card.get("round", 0)),
+        model=model,
+        classes=tuple(sorted(classes.values(), key=lambda one: one.value)),
+        bands=tuple(card["bands"]),
+        extra_bands=tuple(card["extra_bands"]),
+        resolution=card.get("resolution"),
+    )
+
+
+def _network(
+    tensors: Mapping[str, np.ndarray], card: Mapping[str, Any], device: str | None, checkpoint: str | Path | None
+) -> tuple[MapNetwork, dict[str, torch.Tensor]]:
+    """The network of a round, and the prompt of each class by name; arguments as of `_ready`."""
+    if card.get("kind") == KIND:
+        student = restore_student(tensors, card, choose_device(device))
+        return student, dict(zip(card["classes"], student.class_rows, strict=True))
     if "weights" not in card:
         raise RoundMismatchError("the round does not say which weights it was trained on; open its project instead")
     base = load_model(
@@ -188,16 +211,4 @@ def _ready(
         extra_bands=len(card["extra_bands"]),
     )
     model = restore(base, tensors, card, identity_of(base, card["adapter"], card["bands"], card["extra_bands"]))
-    prompts = trained_prompts(model, card)
-    classes = {}
-    for name in sorted(meant, key=lambda name: meant[name][0] != name):  # a class's own prompt comes before merged ones
-        now, value, colour = meant[name]
-        classes.setdefault(now, MappedClass(value, now, colour, prompts[name]))
-    return RoundModel(
-        number=int(card["round"]),
-        model=model,
-        classes=tuple(sorted(classes.values(), key=lambda one: one.value)),
-        bands=tuple(card["bands"]),
-        extra_bands=tuple(card["extra_bands"]),
-        resolution=card.get("resolution"),
-    )
+    return model, trained_prompts(model, card)

@@ -128,7 +128,9 @@ def run_distill(reporter: Reporter, options: DistillOptions) -> dict[str, Any]:
     report = _report(options, dataset, targets, segmenter, result, labelled)
     report["seconds"] = round(time.monotonic() - started, 1)
     atomic.write_bytes(options.out / METRICS_NAME, (json.dumps(report, indent=2) + "\n").encode())
-    write_round_file(options.out / STUDENT_NAME, student_tensors(student), student_identity(student) | _card(report))
+    write_round_file(
+        options.out / STUDENT_NAME, student_tensors(student), student_identity(student) | _card(report, dataset)
+    )
     return report
 
 
@@ -197,10 +199,12 @@ def _report(
     }
 
 
-def _card(report: dict[str, Any]) -> dict[str, Any]:
+def _card(report: dict[str, Any], dataset: ImageMaskDataset) -> dict[str, Any]:
     """The part of a student's card beside its identity."""
     return {
         "classes": report["classes"],
+        "bands": list(dataset.bands),
+        "extra_bands": [],
         "teacher": report["network"]["teacher"],
         "config": report["config"],
         "transfer": report["transfer"],

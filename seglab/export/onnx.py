@@ -64,7 +64,7 @@ def export_onnx(student: Student, classes: tuple[str, ...], path: Path) -> float
         )
     onnx, runtime = _libraries()
     network = DeployedStudent(student).eval()
-    size = student.spec.input_size
+    size = student.spec.image_size
     content = _exported(onnx, network, size, {"classes": ["background", *classes], "input_size": size})
     difference = _difference(runtime, content, network, size)
     if not difference <= TOLERANCE:

@@ -11,10 +11,10 @@ import torch
 from seglab.core.masks import rasterize
 from seglab.core.views import View
 from seglab.core.windows import Window
-from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import DamagedSceneError
 from seglab.inference.blend import Blender
 from seglab.inference.lattice import Block, Place
+from seglab.inference.networks import MapEncoder
 from seglab.inference.plan import MapPlan
 from seglab.models.device import compute
 from seglab.store.parts import PartStore
@@ -32,7 +32,7 @@ _VALID_ROWS = 512
 """Rows of a block whose data is looked for at once: 3 bands of a block of 3,584 cells take 22 MB."""
 
 
-def class_logits(encoder: WindowEncoder, window: Window, prompts: torch.Tensor, *, keep: bool = True) -> np.ndarray:
+def class_logits(encoder: MapEncoder, window: Window, prompts: torch.Tensor, *, keep: bool = True) -> np.ndarray:
     """Scores of the classes in a window, at the decoder's resolution, against a background whose score is 0.
 
     Args:
@@ -63,7 +63,7 @@ def probabilities(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return scores[0].softmax(0).numpy()
 
 
-def class_probabilities(encoder: WindowEncoder, window: Window, prompts: torch.Tensor) -> np.ndarray:
+def class_probabilities(encoder: MapEncoder, window: Window, prompts: torch.Tensor) -> np.ndarray:
     """Probabilities of background and classes in a window that somebody looks at.
 
     Returns:
@@ -170,7 +170,7 @@ def block_part(block: Block) -> str:
     return f"block_{block.row}_{block.col}"
 
 
-def _decoded(encoder: WindowEncoder, embedding: torch.Tensor, prompts: torch.Tensor) -> np.ndarray:
+def _decoded(encoder: MapEncoder, embedding: torch.Tensor, prompts: torch.Tensor) -> np.ndarray:
     model = encoder.model
     with torch.inference_mode(), compute(model.device):
         return model.decode_classes(embedding, prompts.to(model.device)).float()[0].cpu().numpy()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,9 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.core.raster import Scene
 from seglab.core.stretch import Stretch
-from seglab.encoding.encoder import WindowEncoder
-from seglab.errors import CheckpointError, RoundMismatchError, SceneChangedError
+from seglab.errors import CheckpointError, SceneChangedError
 from seglab.inference.lattice import Lattice
-from seglab.models.hashing import tensor_hash
-from seglab.models.registry import load_model
-from seglab.models.restore import restore_model
-from seglab.models.sam import AdaptedSam
-from seglab.store.cache import ArrayCache
+from seglab.inference.networks import MapEncoder, describe, map_encoder, network_identity, open_network, sent_tensors
 from seglab.store.parts import PartStore, plan_identity
 
 VERSION = 1
@@ -41,7 +35,7 @@ class MappedClass:
     colour: str
     """'#rrggbb'."""
     prompt: torch.Tensor
-    """(prompt_dim,) its class prompt."""
+    """(prompt_dim,) its class prompt; of a student, see Student.class_rows."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class MapSettings:
 class MapPlan:
     """A scene, a model, and how the one is mapped by the other."""
 
-    encoder: WindowEncoder
+    encoder: MapEncoder
     """The scene and the model."""
     prompts: torch.Tensor
     """(C, prompt_dim), one per class."""
@@ -93,13 +87,7 @@ class MapPlan:
                 "stretch": [list(scene.stretch.low), list(scene.stretch.high)],
                 "extra_bands": list(self.encoder.extra_bands),
             },
-            "model": {
-                "name": None if model.origin is None else model.origin.name,
-                "checkpoint": None if model.origin is None else _text(model.origin.checkpoint),
-                "adapter": None if model.adapter is None else model.adapter.name,
-                "adapt_from": model.adapt_from,
-                "network": network_identity(model, self.prompts),
-            },
+            "model": describe(model, self.prompts),
             "values": list(self.values),
             "settings": settings | {"area": None if area is None else shapely.to_wkb(area, hex=True)},
         }
@@ -111,25 +99,16 @@ class MapPlan:
 
     def weights(self) -> dict[str, np.ndarray]:
         """What a process elsewhere needs beside the plan's JSON: the round's tensors and the class prompts."""
-        model = self.encoder.model
-        trained = {} if model.adapter is None else model.trained_parameters()
-        return {name: p.detach().cpu().numpy() for name, p in {**trained, _PROMPTS: self.prompts}.items()}
+        return sent_tensors(self.encoder.model) | {_PROMPTS: self.prompts.detach().cpu().numpy()}
 
 
-def lattice_of(encoder: WindowEncoder, settings: MapSettings) -> Lattice:
+def lattice_of(encoder: MapEncoder, settings: MapSettings) -> Lattice:
     """Where the windows and blocks of a map lie."""
     shape, size = encoder.scene.grid.shape, encoder.model.spec.image_size
     return Lattice(shape, size, settings.scale, settings.overlap, settings.block_size)
 
 
-def network_identity(model: AdaptedSam, prompts: torch.Tensor) -> str:
-    """Identifies what turns a window's pixels into scores: encoder, decoder and class prompts."""
-    parts = {f"decoder.{name}": p for name, p in model.sam.mask_decoder.state_dict(keep_vars=True).items()}
-    parts |= {f"prompt.{name}": p for name, p in model.sam.prompt_encoder.state_dict(keep_vars=True).items()}
-    return f"{model.encoder_hash()}-{tensor_hash({**parts, _PROMPTS: prompts.detach()})}"
-
-
-def plan_of(encoder: WindowEncoder, classes: Sequence[MappedClass], settings: MapSettings) -> MapPlan:
+def plan_of(encoder: MapEncoder, classes: Sequence[MappedClass], settings: MapSettings) -> MapPlan:
     """The plan of a map.
 
     Args:
@@ -157,8 +136,9 @@ def open_plan(store: PartStore, device: str | None = None) -> MapPlan:
     if tensors is None:
         raise CheckpointError(f"the weights in {str(store.folder)!r} are damaged; delete that folder and start again")
     prompts = torch.from_numpy(tensors.pop(_PROMPTS))
-    model = _open_model(kept["model"], tensors, len(kept["scene"]["extra_bands"]), device)
-    encoder = WindowEncoder(_open_scene(kept["scene"]), model, ArrayCache(0), extra_bands=kept["scene"]["extra_bands"])
+    extra_bands = kept["scene"]["extra_bands"]
+    model = open_network(kept["model"], tensors, len(extra_bands), device)
+    encoder = map_encoder(_open_scene(kept["scene"]), model, extra_bands)
     area = kept["settings"]["area"]
     settings = MapSettings(**kept["settings"] | {"area": None if area is None else shapely.from_wkb(area)})
     plan = MapPlan(encoder, prompts, tuple(kept["values"]), settings)
@@ -181,24 +161,3 @@ def _open_scene(kept: dict[str, Any]) -> Scene:
         )
     scene.fingerprint = kept["fingerprint"]
     return scene
-
-
-def _open_model(kept: dict[str, Any], tensors: dict[str, np.ndarray], extra: int, device: str | None) -> AdaptedSam:
-    if kept["name"] is None:
-        raise RoundMismatchError(
-            "a model that was not loaded by name or from a file cannot be sent to other processes; load it with "
-            "load_model, or map without a cluster"
-        )
-    checkpoint = kept["checkpoint"]
-    base = load_model(
-        kept["name"],
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        device=device,
-        adapt_from=kept["adapt_from"],
-        extra_bands=extra,
-    )
-    return base if kept["adapter"] is None else restore_model(base, kept["adapter"], tensors, "the map's round")
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -13,10 +13,10 @@ from rasterio.enums import ColorInterp
 
 from seglab.core.class_map import confidence_path
 from seglab.core.raster import Scene
-from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import SceneChangedError
 from seglab.inference.lattice import Block
 from seglab.inference.mapper import CLASSES, CONFIDENCE, UNMAPPED, BlockMapper, block_part
+from seglab.inference.networks import MapEncoder
 from seglab.inference.plan import WEIGHTS, MappedClass, MapPlan, MapSettings, plan_of
 from seglab.jobs import Reporter
 from seglab.store.colours import parse_colour
@@ -70,7 +70,7 @@ class ThisThread:
 
 
 def finished_map(
-    encoder: WindowEncoder,
+    encoder: MapEncoder,
     classes: Sequence[MappedClass],
     path: Path,
     settings: MapSettings,
@@ -91,7 +91,7 @@ def finished_map(
 
 def predict_scene(
     reporter: Reporter,
-    encoder: WindowEncoder,
+    encoder: MapEncoder,
     classes: Sequence[MappedClass],
     path: Path,
     settings: MapSettings | None = None,

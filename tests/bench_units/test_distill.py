@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 import torch
 
 from seglab.bench import distill
@@ -128,3 +130,12 @@ def test_what_cannot_be_distilled_is_said(discs, tmp_path, capsys, arguments, me
     assert main([*typed, *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "student.safetensors").exists()
+
+
+def test_the_student_maps_a_scene(distilled, lakes_path, tmp_path, capsys):
+    out = tmp_path / "map.tif"
+    assert main(["predict", str(lakes_path), "--round", str(distilled / "student.safetensors"), "--out", str(out)]) == 0
+    with rasterio.open(out) as file:
+        assert file.shape == (384, 512)
+        assert file.tags(1)["class_1"] == "disc"
+        assert set(np.unique(file.read(1))) <= {0, 1}

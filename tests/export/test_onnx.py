@@ -23,7 +23,7 @@ from seglab.store.round_files import write_round_file
 
 @pytest.fixture(scope="module")
 def student() -> Student:
-    return build_student(replace(student_spec("smallest"), input_size=64), 2).eval()
+    return build_student(replace(student_spec("smallest"), image_size=64), 2).eval()
 
 
 @pytest.mark.slow

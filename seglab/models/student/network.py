@@ -66,6 +66,23 @@ class Student(nn.Module):
         """(B, 3, H, W) normalised to (B, C, h, w) logits, four times as fine as the aligned grid."""
         return self.head(self._pyramid(self._aligned(image)))
 
+    def decode_classes(self, embedding: Tensor, prompts: Tensor) -> Tensor:
+        """Logits of the wanted classes, as AdaptedSam.decode_classes gives them: what a map is made of.
+
+        Args:
+            embedding: (B, C, h, w): of a student, this is its logits.
+            prompts: (K, C), one row per wanted class: of a student, a 1 at the class: see `class_rows`.
+
+        Returns:
+            (B, K, h, w).
+        """
+        return torch.einsum("kc,bchw->bkhw", prompts, embedding)
+
+    @property
+    def class_rows(self) -> Tensor:
+        """(C, C): the row of each class for `decode_classes`."""
+        return torch.eye(self.head.classify.out_channels, device=self.device)
+
     def outputs(self, image: Tensor) -> StudentOutput:
         """The same with all that training looks at.
 

@@ -38,7 +38,7 @@ class StudentSpec:
     name: str
     encoder: str = "convnext_base"
     """A key of ENCODERS."""
-    input_size: int = 448
+    image_size: int = 448
     """Side of the square input, pixels: a multiple of 32 and of `token`. The network takes other sizes, too."""
     width: int = 768
     """Channels that all levels are aligned to: the teacher's, as published."""

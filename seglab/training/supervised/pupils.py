@@ -66,7 +66,7 @@ class StudentSegmenter:
         self._transfer = transfer
         width = None if self._teacher is None else self._teacher.teacher.width
         self.module = Pupil(student, width).to(student.device)
-        self.input_size = student.spec.input_size
+        self.input_size = student.spec.image_size
 
     def describe(self) -> dict[str, Any]:
         """Student, teacher and transfer."""

@@ -47,8 +47,8 @@ def test_the_published_student_is_teachers_wide_and_on_its_grid():
 @pytest.mark.parametrize("name", sorted(STUDENTS))
 def test_every_students_input_fits_its_strides(name):
     spec = student_spec(name)
-    assert spec.input_size % STRIDES[-1] == 0
-    assert spec.input_size % spec.token == 0
+    assert spec.image_size % STRIDES[-1] == 0
+    assert spec.image_size % spec.token == 0
 
 
 def test_logits_are_four_times_as_fine_as_the_aligned_grid(student):
