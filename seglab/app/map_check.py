@@ -84,13 +84,12 @@ class MapCheck:
         Raises:
             MapCheckError: too few are answered where the map says one of its classes.
         """
-        strata = tuple(
-            Stratum(name, stratum.pixels, stratum.area)
-            for name, stratum in zip(self.classes, self.sample.strata, strict=True)
-        )
+        order = sorted(range(len(self.classes)), key=lambda i: self.classes[i] == BACKGROUND_NAME)  # at the end
+        found = self.sample.strata
+        strata = tuple(Stratum(self.classes[i], found[i].pixels, found[i].area) for i in order)
         told = [(self.sample.units[i], answer) for i, answer in sorted(self.answers.items()) if answer is not None]
         matrix = ErrorMatrix.of_units(
-            strata, [u.stratum for u, _ in told], [name for _, name in told], [u.area for u, _ in told]
+            strata, [order.index(u.stratum) for u, _ in told], [name for _, name in told], [u.area for u, _ in told]
         )
         unit = "ha" if self.sample.has_hectares else "px"
         return AreaEstimate(strata, matrix, unit, self.left_out, self.size - self.answered, remarks)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from seglab import jobs
 from seglab.app.ledger import Ledger
@@ -77,14 +80,8 @@ class MapChecking:
             UnknownClassError: the map has a class that the project has not.
         """
         reporter = reporter or jobs.SilentReporter()
-        about, names = self._map_to_check(path)
         seed = secrets.randbits(32) if seed is None else seed
-        with ClassMap(self.project.folder / about["path"]) as class_map:
-            if path is not None and not _same_ground(class_map.grid, self.grid):
-                raise MapCheckError(
-                    f"{str(path)!r} does not lie on the pixels of the scene; warp it to the scene's grid"
-                )
-            names = names or {value: self.state.today(name) or name for value, name in class_map.names.items()}
+        with self._opened_map(path) as (class_map, about, names):
             strata = map_strata(class_map, lambda share: reporter.update(BEFORE_DRAWING * share, 1))
             classes = [self._class_of(stratum, names) for stratum in strata]
             sizes = _sizes(size, strata, classes, target_se, expected, least)
@@ -149,7 +146,36 @@ class MapChecking:
         one."""
         return remarks_on(self.state, self.project)
 
+    def map_areas(self, path: str | Path | None = None, reporter: jobs.Reporter | None = None) -> pd.DataFrame:
+        """How much of each class a map has: its pixels counted, with the errors of the map in them; see area_estimate.
+
+        Args:
+            path: a class map on the scene's grid; the latest map of the scene if None.
+            reporter: for calls inside a job.
+
+        Returns:
+            One row per class: pixels, and hectares on the ellipsoid (NaN without a CRS).
+
+        Raises:
+            NoPredictionError, MapCheckError, UnknownClassError: see start_check.
+        """
+        reporter = reporter or jobs.SilentReporter()
+        with self._opened_map(path) as (class_map, _, names):
+            strata = map_strata(class_map, lambda share: reporter.update(share, 1))
+        rows = [(s.pixels, s.area if self.grid.is_georeferenced else float("nan")) for s in strata]
+        classes = pd.Index([self._class_of(stratum, names) for stratum in strata], name="class")
+        return pd.DataFrame(rows, index=classes, columns=["pixels", "hectares"])
+
     # -- parts
+
+    @contextmanager
+    def _opened_map(self, path: str | Path | None) -> Iterator[tuple[ClassMap, dict[str, Any], Mapping[int, str]]]:
+        """A map with what is known of it, and its classes by value, by today's names."""
+        about, names = self._map_to_check(path)
+        with ClassMap(self.project.folder / about["path"]) as class_map:
+            if path is not None and not _same_ground(class_map.grid, self.grid):
+                raise MapCheckError(f"{str(path)!r} does not lie on the scene's pixels; warp it to the scene's grid")
+            yield class_map, about, names or {v: self.state.today(name) or name for v, name in class_map.names.items()}
 
     def _start(self, data: dict[str, Any]) -> MapCheck:
         with self._ledger.acting():

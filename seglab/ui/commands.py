@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from seglab.ui.keys import CLASS_KEYS
+from seglab.app.map_check import BACKGROUND_NAME
+from seglab.ui.keys import CLASS_KEYS, keys_of
 from seglab.ui.toolbar import TOOLS
 
 if TYPE_CHECKING:
@@ -15,8 +16,33 @@ if TYPE_CHECKING:
 Action = Callable[[], None]
 
 
+STAY = ("undo", "redo", "home", "look", "date:previous", "date:next", "swipe", "escape", "connection", "help", "check")
+"""Commands that do while a map is checked what they do at other times."""
+
+
 def commands(app: Labeler) -> dict[str, Action]:
     """The action of every command, by its name."""
+    checking = _while_checking(app)
+
+    def choose(name: str, action: Action) -> Action:
+        return lambda: checking.get(name, app.checking.refuses)() if app.checking.is_on else action()
+
+    return {name: action if name in STAY else choose(name, action) for name, action in _usual(app).items()}
+
+
+def _while_checking(app: Labeler) -> dict[str, Action]:
+    """What keys do while a map is checked."""
+    return {
+        **{f"class:{n}": partial(app.checking.answer_number, n) for n in range(1, CLASS_KEYS + 1)},
+        "background": partial(app.checking.answer, BACKGROUND_NAME),
+        "unsure": partial(app.checking.answer, None),
+        "candidate": partial(app.checking.step, 1),
+        "review:back": partial(app.checking.step, -1),
+    }
+
+
+def _usual(app: Labeler) -> dict[str, Action]:
+    """What keys do at other times."""
     return {
         **{f"tool:{name}": partial(app.toolbar.choose, name) for name in TOOLS},
         **{f"class:{n}": partial(_class, app, n) for n in range(1, CLASS_KEYS + 1)},
@@ -32,6 +58,8 @@ def commands(app: Labeler) -> dict[str, Action]:
         "objects": app.tabs.next,
         "review": app.review.toggle,
         "review:back": partial(app.review.step, -1),
+        "check": app.checking.toggle,
+        "background": lambda: app.messages.show(f"0 answers 'background' in a check ({keys_of('check')})."),
         "delete": _answer(app, app.review.dismiss, app.object_editing.delete),
         "unsure": app.object_editing.mark_unsure,
         "refine": _answer(app, app.review.refine, app.object_editing.refine),
@@ -73,14 +101,17 @@ def _class(app: Labeler, number: int) -> None:
 
 
 def _escape(app: Labeler) -> None:
-    """Closes what lies over the map first, then drops the mask, then ends the review."""
+    """Closes what lies over the map first, then drops the mask, then ends the check or the review."""
     session = app.session
-    sheets = [sheet for sheet in (app.help, app.connection.panel, app.project.code) if sheet.is_open]
+    all_sheets = (app.help, app.connection.panel, app.project.code, app.checking.sheet)
+    sheets = [sheet for sheet in all_sheets if sheet.is_open]
     for sheet in sheets:
         sheet.show(False)
     if sheets:
         return
-    if app.review.is_on and session.mask is None and session.prompts.is_empty:
+    if app.checking.is_on:
+        app.checking.end()
+    elif app.review.is_on and session.mask is None and session.prompts.is_empty:
         app.review.end()
     else:
         app.labelling.reject()

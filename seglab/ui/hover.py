@@ -52,7 +52,7 @@ class HoverPreview:
 
     def _is_wanted(self) -> bool:
         app = self._app
-        return self.is_on and app.toolbar.tool in POINTS and not app.review.answers
+        return self.is_on and app.toolbar.tool in POINTS and not (app.review.answers or app.checking.is_on)
 
     def _later(self) -> asyncio.TimerHandle | None:
         try:

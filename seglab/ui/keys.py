@@ -70,6 +70,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
     Command("review", ("q",), "Review proposals, or end it", "Classes and objects"),
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
+    Command("check", ("Shift+q",), "Check the map, or end it", "Classes and objects"),
+    Command("background", ("0",), "Answer: background", "Classes and objects"),
     Command("scene:next", ("PageDown",), "Next scene of the project", "The map and the model"),
     Command("scene:previous", ("PageUp",), "Previous scene", "The map and the model"),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),

@@ -11,6 +11,7 @@ from seglab.app.opening import open_session
 from seglab.app.session import LabelSession
 from seglab.app.view import fit_scale
 from seglab.core.overlay import MapFrame, overlay_png
+from seglab.ui.checking import Checking
 from seglab.ui.class_panel import ClassPanel
 from seglab.ui.commands import commands
 from seglab.ui.connection import Connection
@@ -104,6 +105,7 @@ class Labeler(widgets.VBox):
         self.view = MapView(self.frame, do.point, do.drag, self._view_changed, self._pointed)
         self.view.on_hover = self.hover.move
         self.panes = Panes(self.view.map.model_id)
+        self.checking = Checking(self)
         self.page = Page()
         self.strokes = Strokes(self.view.map.model_id, do.stroke)
         self.help = HelpPanel()
@@ -134,7 +136,7 @@ class Labeler(widgets.VBox):
         scene = self.session.scene
         pixel = scene.grid.pixel_size_m
         self.objects = ObjectsPanel(self.object_editing, pixel, self.review_panel, self.session.imagery_of)
-        teach = widgets.VBox([self.model, self.maps, self.suggest, self.export])
+        teach = widgets.VBox([self.model, self.maps, self.checking.section, self.suggest, self.export])
         bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
         look = LookEditor(self.session.looks, bands, self.layering.choose_look)
         self.layers = LayersPanel(self.layering, look, has_basemap=not self.frame.is_plain)
@@ -145,9 +147,11 @@ class Labeler(widgets.VBox):
     def _arrange(self) -> list[widgets.Widget]:
         mapbox = widgets.Box([self.view.map])
         mapbox.add_class("seglab-mapbox")
-        side = widgets.VBox([self.scenes.chooser, self.classes, self.tabs])
-        side.add_class("seglab-side")
-        body = widgets.HBox([mapbox, side, self.help, self.connection.panel, self.project.code])
+        self.side = widgets.VBox([self.scenes.chooser, self.checking.panel, self.classes, self.tabs])
+        self.side.add_class("seglab-side")
+        body = widgets.HBox(
+            [mapbox, self.side, self.help, self.connection.panel, self.project.code, self.checking.sheet]
+        )
         body.add_class("seglab-body")
         status = widgets.HBox([self.messages, self.figures, self.connection.button])
         status.add_class("seglab-status")
@@ -216,6 +220,9 @@ class Labeler(widgets.VBox):
                 self.layering.refresh_classes()
                 self.project.refresh()
                 self.scenes.refresh()
+            elif what == "check":
+                self.checking.refresh()
+                self._refresh_buttons()
             elif what == "proposals":
                 self.refresh_objects()
                 self._refresh_buttons()
@@ -293,6 +300,7 @@ class Labeler(widgets.VBox):
         number = None if prediction is None else prediction.round
         knows_classes = bool(self.session.objects) or self.session.round > 0
         self.maps.show(number, self.session.round, knows_classes, "predict" in self.work.running)
+        self.checking.refresh()
 
 
 def label(source: Any = None, **options: Any) -> Labeler:

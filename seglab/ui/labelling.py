@@ -40,6 +40,8 @@ class Labelling:
     def point(self, lat: float, lon: float, positive: bool | None) -> None:
         """A click on the map; None: the tool and the keys held tell its sign, and whether it selects."""
         app = self._app
+        if app.checking.refuses():
+            return
         if app.toolbar.tool == "select" or app.page.picking:
             app.selecting.pick(lat, lon, app.page.picking)
             return
@@ -59,7 +61,7 @@ class Labelling:
     def drag(self, first: tuple[float, float], second: tuple[float, float]) -> None:
         """A rectangle was dragged on the map."""
         app = self._app
-        if app.page.picking:
+        if app.page.picking or app.checking.refuses():
             return
         with app.messages:
             rectangle = app.frame.rectangle(first, second)
@@ -73,6 +75,8 @@ class Labelling:
     def stroke(self, stroke: Stroke) -> None:
         """A stroke was drawn on the map."""
         app = self._app
+        if app.checking.refuses():
+            return
         if stroke.tool == "cut":
             app.object_editing.cut(stroke)
             return

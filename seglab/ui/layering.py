@@ -58,6 +58,7 @@ class Layering:
         """What the imagery shows."""
         self._asked = self.look  # without the stretch that was found for the date that is seen
         self._drawn: tuple[Any, ...] = ()
+        self._veiled: frozenset[str] = frozenset()
         self._makers: dict[str, Callable[[], StyledRaster]] = {
             "prediction": lambda: class_raster(app.session),
             "confidence": lambda: confidence_raster(app.session),
@@ -116,7 +117,7 @@ class Layering:
         app = self._app
         with app.messages:
             layer_row = app.layers.rows[pane]
-            seen, opacity = layer_row.eye.value, layer_row.opacity.value
+            seen, opacity = layer_row.eye.value and pane not in self._veiled, layer_row.opacity.value
             if seen:
                 self._fill(pane)
             for shown in WITH.get(pane, (pane,)):
@@ -124,6 +125,12 @@ class Layering:
             if not seen and pane in DEAR:
                 app.imagery.drop(pane)
         app.project.keep_view()
+
+    def veil(self, panes: frozenset[str]) -> None:
+        """Hide layers whatever their rows say, and show those again that were hidden so before."""
+        changed, self._veiled = panes ^ self._veiled, panes
+        for pane in sorted(changed):
+            self.show_layer(pane)
 
     def choose_look(self, look: Look) -> None:
         """Look at other bands, or by another stretch."""

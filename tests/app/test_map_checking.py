@@ -91,6 +91,14 @@ def test_from_a_map_to_areas(session: LabelSession) -> None:
     assert found.total == pytest.approx(ground.size * 0.01, rel=2e-3)
 
 
+def test_what_the_map_has(session: LabelSession) -> None:
+    with rasterio.open(session.prediction.path) as file:
+        values = file.read(1)
+    found = session.map_areas()
+    assert dict(found["pixels"]) == {name: (values == value).sum() for name, value in NAMES.items()}
+    assert found["hectares"].sum() == pytest.approx((values != UNMAPPED).sum() * 0.01, rel=2e-3)
+
+
 def test_answers_are_kept_undone_and_redone(session: LabelSession, open_lakes) -> None:
     session.start_check(60, seed=1)
     assert session.answer_check("water") == 1
