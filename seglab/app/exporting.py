@@ -1,4 +1,4 @@
-"""What a session writes for other programs: its labels, and its class map as polygons."""
+"""What a session writes for other programs: its labels, as polygons and as chips, and its class map as polygons."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from seglab.app.labelled import LabelledObject
 from seglab.app.mapping import map_colours, mapped_names
 from seglab.app.state import State
 from seglab.core.grid import Grid
+from seglab.core.raster import Scene
 from seglab.errors import NoLabelsError, NoPredictionError
 from seglab.export import export_labels
+from seglab.export.chips import ChipLabels, ChipObject, Chipping, export_chips
 from seglab.export.vectorise import Vectorising, vectorise
 from seglab.inference.sweep import Prediction
 
@@ -23,6 +25,8 @@ class Exporting:
     """The part of a LabelSession that writes files for other programs."""
 
     state: State
+    scene: Scene
+    date: str
     grid: Grid
     objects: tuple[LabelledObject, ...]
     labels: gpd.GeoDataFrame
@@ -42,6 +46,25 @@ class Exporting:
         if not self.objects:
             raise NoLabelsError("nothing is accepted yet, so there is nothing to export")
         return export_labels(self.labels, self._new_file(path), grid=self.grid, classes=dict(self.classes))
+
+    def export_chips(self, folder: str | Path, **options: Any) -> jobs.Job[Path]:
+        """Write the labels with their imagery as chips with class masks, instances and COCO JSON, split by area, in the
+        background: see `seglab.export.chips`. What is neither labelled nor reviewed is unknown there, not background.
+
+        Args:
+            folder: must not be there yet.
+            options: fields of `Chipping`: size, block, bands, seed.
+
+        Raises:
+            NoLabelsError: nothing is accepted or reviewed on the date in use.
+            WriteError: the folder is there already, or cannot be written.
+        """
+        state, date = self.state, self.date
+        objects = [ChipObject(o.id, o.class_name, o.geometry, o.unsure) for o in state.objects if o.date in ("", date)]
+        reviewed = [area for area, on in zip(state.reviewed, state.reviewed_on, strict=True) if on in ("", date)]
+        labels = ChipLabels(tuple(state.classes), tuple(objects), tuple(reviewed))
+        scene, target, how = self.scene, Path(folder), Chipping(**options)
+        return jobs.start(export_chips, scene, labels, target, how, title="write chips", unit="chip")
 
     def export_map(self, path: str | Path, **options: Any) -> jobs.Job[Path]:
         """Write the regions of the latest class map as polygons, in the background: see `seglab.export.vectorise`.

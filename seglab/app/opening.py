@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,26 @@ def open_session(
         _add_classes(session, classes)
         undo.pop_all()
     return session
+
+
+@contextmanager
+def open_scene_of(project: Path, name: str | None = None, device: str | None = None) -> Iterator[LabelSession]:
+    """A session on a scene of a project, for as long as a command needs it.
+
+    Args:
+        project: its folder.
+        name: of the scene; the one opened last if None.
+        device: see `open_session`.
+
+    Raises:
+        SegLabError: as `open_session` and `LabelSession.open_scene` raise.
+    """
+    with closing(open_session(project=project, device=device)) as session:
+        if name is None or name == session.scene_name:
+            yield session
+        else:
+            with closing(session.open_scene(name)) as other:
+                yield other
 
 
 def _take_date(project: Project, name: str, imagery: DatedScenes, date: Any) -> None:

@@ -21,15 +21,9 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.opening import open_session
+    from seglab.app.opening import open_scene_of
 
-    session = open_session(project=options.project, device=options.device)
-    if options.scene is not None and options.scene != session.scene_name:
-        session, former = session.open_scene(options.scene), session
-        former.close()
-    try:
+    with open_scene_of(options.project, options.scene, options.device) as session:
         count = follow_job(session.encode())
-    finally:
-        session.close()
-    sys.stdout.write(f"{count} windows of {session.scene_name} are encoded\n")
+        sys.stdout.write(f"{count} windows of {session.scene_name} are encoded\n")
     return 0

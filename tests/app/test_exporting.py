@@ -1,4 +1,4 @@
-"""What a session writes of its class map."""
+"""What a session writes of its labels and its class map."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
+from shapely.geometry import box
 
 from seglab.app.session import LabelSession
+from seglab.cli import main
 from seglab.errors import NoPredictionError
 from seglab.store.rasters import RasterWriter
 
@@ -36,3 +39,21 @@ def test_the_map_as_polygons_has_the_classes_of_today(open_lakes: Callable[..., 
         list(session.classes)[1]: 400 * abs(grid.transform.determinant),
     }
     assert set(table["confidence"]) == {0.8}
+
+
+def test_chips_know_what_was_reviewed(open_lakes: Callable[..., LabelSession], tmp_path: Path) -> None:
+    session = open_lakes()
+    session.paint(box(10, 10, 60, 60), crs="pixel")
+    session.accept("water")
+    session.paint(box(300, 10, 330, 40), crs="pixel")
+    session.edit(session.accept("field").id, unsure=True)
+    session.review(box(0, 0, 100, 100), crs="pixel")
+    folder = session.export_chips(tmp_path / "chips", size=128).result()
+    with rasterio.open(folder / "masks" / "lakes_000000_000000.png") as file:
+        mask = file.read(1)
+    assert (mask[10:60, 10:60] == 1).all() and mask[80, 80] == 0 and mask[120, 120] == 255
+    assert not (folder / "masks" / "lakes_000000_000256.png").exists()  # an unsure object alone says nothing
+    project = session.project.folder
+    session.close()
+    assert main(["chips", str(project), "--out", str(tmp_path / "again"), "--size", "128"]) == 0
+    assert sorted(p.name for p in (tmp_path / "again" / "masks").iterdir()) == ["lakes_000000_000000.png"]
