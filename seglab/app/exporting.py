@@ -73,7 +73,7 @@ class Exporting:
 
         Args:
             path: .gpkg, .parquet, .fgb or .geojson.
-            options: fields of `Vectorising`: least_area, unit, small, simplify, background.
+            options: fields of `Vectorising`: least_area, unit, small, simplify, background, right_angles.
 
         Raises:
             NoPredictionError: the scene has not been mapped yet.

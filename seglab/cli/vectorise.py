@@ -30,6 +30,13 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--simplify", type=float, default=0.0, metavar="PX", help="simpler outlines; shared borders stay shared"
     )
+    parser.add_argument(
+        "--right-angles",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        default=(),
+        metavar="A,B",
+        help="classes, of buildings, that get right angles",
+    )
     parser.add_argument("--background", action="store_true", help="value 0 is a class, too")
     parser.set_defaults(run=_run)
 
@@ -38,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     from seglab.export.vectorise import Vectorising, vectorise
 
     least, unit = options.least
-    how = Vectorising(least, unit, options.small, options.simplify, options.background)
+    how = Vectorising(least, unit, options.small, options.simplify, options.background, options.right_angles)
     path = run_job(vectorise, options.map, options.out, how, title="vectorise", unit="Mpx")
     sys.stdout.write(f"{path}\n")
     return 0

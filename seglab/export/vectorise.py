@@ -15,9 +15,10 @@ from seglab.core.class_map import BACKGROUND, PERCENT, ClassMap
 from seglab.core.ground_area import PixelAreas
 from seglab.core.outlines import OutlineTracer
 from seglab.core.regions import RegionLabels, Regions
+from seglab.core.right_angles import with_right_angles
 from seglab.core.shared_borders import simplified
 from seglab.core.small_regions import Borders, merge_small
-from seglab.errors import MissingCRSError, NoLabelsError, UnknownFormatError
+from seglab.errors import MissingCRSError, NoLabelsError, UnknownClassError, UnknownFormatError
 from seglab.export import vector
 from seglab.jobs import Reporter
 from seglab.store.geopackage import CLASS_COLUMN, KEY_COLUMN
@@ -42,6 +43,9 @@ class Vectorising:
     """Pixels: see core.shared_borders.simplified; 0 keeps pixel edges."""
     background: bool = False
     """Whether value 0 is a class, too."""
+    right_angles: tuple[str, ...] = ()
+    """Classes, of buildings, whose outlines get right angles where they have about such ones: see core.right_angles.
+    Borders that they share with others are no longer shared."""
 
 
 def vectorise(
@@ -70,6 +74,7 @@ def vectorise(
     Raises:
         UnknownFormatError: the suffix is none of these.
         NoLabelsError: the map has no region that is large enough.
+        UnknownClassError: right angles for a class that the map does not have.
         MissingPackageError: the format needs a package that is not installed.
         WriteError: the file could not be written; what stood there still does.
         JobCancelled: the same.
@@ -82,6 +87,11 @@ def vectorise(
         raise UnknownFormatError(f"no format is known for {path.name!r}: end the name in one of {suffixes}")
     with ClassMap(source, confidence) as class_map:
         known = class_map.names if names is None else names
+        unknown = set(options.right_angles) - set(known.values())
+        if unknown:
+            raise UnknownClassError(
+                f"the map has no class {min(unknown)!r}; it has {', '.join(known.values()) or 'no names'}"
+            )
         regions, outlines = _Regions(reporter, class_map, options).find()
         if len(outlines) == 0:
             raise NoLabelsError(f"{str(source)!r} has no region to write; a smaller least area keeps more")
@@ -99,11 +109,14 @@ def _table(
     class_map: ClassMap, regions: Regions, outlines: np.ndarray, options: Vectorising, names: Mapping[int, str]
 ) -> gpd.GeoDataFrame:
     grid = class_map.grid
-    polygons = simplified(outlines, options.simplify)
+    classes = [names.get(value, str(value)) for value in regions.values.tolist()]
+    polygons = np.array(simplified(outlines, options.simplify))
+    square = np.isin(classes, options.right_angles)
+    polygons[square] = with_right_angles(outlines[square])
     pixels = shapely.area(polygons)
     columns: dict[str, object] = {
         KEY_COLUMN: np.arange(1, len(polygons) + 1),
-        CLASS_COLUMN: [names.get(value, str(value)) for value in regions.values.tolist()],
+        CLASS_COLUMN: classes,
         "value": regions.values.astype(np.int64),
     }
     means = list(regions.means)

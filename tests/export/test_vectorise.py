@@ -23,6 +23,7 @@ from seglab.errors import (
     MissingPackageError,
     NoLabelsError,
     SceneNotFoundError,
+    UnknownClassError,
     UnknownFormatError,
     UnsupportedSceneError,
 )
@@ -190,3 +191,19 @@ def test_maps_that_cannot_be_measured_or_are_none(tmp_path: Path) -> None:
         pass
     with pytest.raises(UnsupportedSceneError, match="whole numbers"):
         vectorise(SILENT, tmp_path / "f.tif", tmp_path / "out.fgb")
+
+
+def test_right_angles_for_the_classes_that_are_named(tmp_path: Path) -> None:
+    rows, cols = np.mgrid[:80, :120]
+    array = np.zeros((80, 120), dtype=np.uint8)
+    for value, col in ((1, 30), (2, 90)):  # two houses, turned by 30 degrees
+        along = (cols - col) * 0.866 + (rows - 40) * 0.5
+        across = (rows - 40) * 0.866 - (cols - col) * 0.5
+        array[(np.abs(along) < 20) & (np.abs(across) < 12)] = value
+    source = write_map(tmp_path, array)
+    options = Vectorising(right_angles=("field",), simplify=1.0)
+    table = gpd.read_file(vectorise(SILENT, source, tmp_path / "out.geojson", options)).set_index("class")
+    assert len(table.geometry["field"].exterior.coords) == 5 < len(table.geometry["water"].exterior.coords)
+    assert table.hectares["field"] == pytest.approx(40 * 24 / 100, rel=0.02)
+    with pytest.raises(UnknownClassError, match="no class 'roof'"):
+        vectorise(SILENT, source, tmp_path / "out.geojson", Vectorising(right_angles=("roof",)))
