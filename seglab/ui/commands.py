@@ -81,7 +81,7 @@ def _usual(app: Labeler) -> dict[str, Action]:
         "suggestion:next": partial(app.work.step, 1),
         "retrain": app.work.retrain,
         "predict": app.work.predict,
-        "export": lambda: app.work.export(app.export.file.value),
+        "export": app.export.write,
         "connection": app.connection.panel.toggle,
         "help": app.help.toggle,
     }

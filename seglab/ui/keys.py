@@ -87,7 +87,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("suggestion:next", ("]",), "Next suggestion", "The map and the model", repeats=True),
     Command("retrain", ("Shift+r",), "Retrain", "The map and the model"),
     Command("predict", ("Shift+m",), "Map the scene", "The map and the model"),
-    Command("export", ("Shift+e",), "Export the labels", "The map and the model"),
+    Command("export", ("Shift+e",), "Export labels, map or chips", "The map and the model"),
     Command("code", ("Shift+p",), "Copy as Python code", "The map and the model"),
     Command("connection", ("Shift+c",), "How tiles reach the page", "The map and the model"),
     Command("help", ("?",), "This help", "The map and the model"),

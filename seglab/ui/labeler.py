@@ -131,7 +131,7 @@ class Labeler(widgets.VBox):
         self.maps = MapPanel(on_predict=work.predict)
         self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
         name = self.session.scene_name
-        self.export = ExportPanel("labels" if len(self.session.scenes) == 1 else f"labels_{name}", work.export)
+        self.export = ExportPanel("" if len(self.session.scenes) == 1 else name, work.export)
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
         pixel = scene.grid.pixel_size_m
@@ -273,7 +273,7 @@ class Labeler(widgets.VBox):
         self.classes.show(session.classes, Counter(o.class_name for o in session.objects))
         self.refresh_objects()
         self.view.show_areas(session.kept_out)
-        self.export.show(bool(session.objects))
+        self._refresh_export()
         self._refresh_buttons()
 
     def refresh_objects(self) -> None:
@@ -294,8 +294,17 @@ class Labeler(widgets.VBox):
         self.suggest.suggest.disabled = "suggest" in self.work.running
         self._refresh_buttons()
 
+    def _refresh_export(self) -> None:
+        session, idle = self.session, "export" not in self.work.running
+        has_labels = bool(session.objects)
+        known = has_labels or bool(session.state.reviewed)
+        self.export.show(
+            {"labels": has_labels, "map": idle and session.prediction is not None, "chips": idle and known}
+        )
+
     def refresh_prediction_state(self) -> None:
         """Show which class map there is."""
+        self._refresh_export()
         prediction = self.session.prediction
         number = None if prediction is None else prediction.round
         knows_classes = bool(self.session.objects) or self.session.round > 0

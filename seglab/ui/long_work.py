@@ -28,7 +28,7 @@ class LongWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         self.running: set[str] = set()
-        """Kinds of jobs that run: "retrain", "predict", "suggest", "propose", "import", "check"."""
+        """Kinds of jobs that run: "retrain", "predict", "suggest", "propose", "import", "check", "export"."""
         self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
         self._left: list[LabelSession] = []
         self.forget()
@@ -115,13 +115,23 @@ class LongWork:
             "done",
         )
 
-    def export(self, name: str) -> None:
-        """Write the labels to a file."""
-        app = self._app
+    def export(self, kind: str, name: str) -> None:
+        """Write labels, the class map or chips to a file or folder.
+
+        Args:
+            kind: a key of `panels.EXPORTS`.
+            name: of the file.
+        """
+        app, session = self._app, self._app.session
         with app.messages:
-            path = app.session.export(name)
-            count = len(app.session.objects)
-            app.messages.show(f"Exported {count} object{'' if count == 1 else 's'} to {_near(path)!r}.", "done")
+            if kind == "labels":
+                path = session.export(name)
+                count = len(session.objects)
+                app.messages.show(f"Exported {count} object{'' if count == 1 else 's'} to {_near(path)!r}.", "done")
+                return
+            job = session.export_map(name) if kind == "map" else session.export_chips(name)
+            what = "The class map's regions are" if kind == "map" else "Chips, masks and COCO JSON are"
+            self.follow("export", job, lambda path: app.messages.show(f"{what} in {_near(path)!r}.", "done"))
 
     # -- suggestions
 

@@ -179,28 +179,53 @@ class SuggestPanel(widgets.VBox):
         self.reason.value = faint(text)
 
 
+EXPORTS = {
+    "labels": ("Labels", ".gpkg", "The suffix decides: .gpkg, .parquet, .fgb, .geojson, .tif"),
+    "map": ("Class map", ".gpkg", "The regions of the map as polygons: .gpkg, .parquet, .fgb, .geojson"),
+    "chips": ("Training chips", "", "A new folder: imagery, masks and COCO JSON in chips, split by area"),
+}
+"""What can be exported: its title, the suffix it is offered with, and what the name may be."""
+
+
 class ExportPanel(widgets.VBox):
-    """Write the labels to a file.
+    """Write labels, the class map or chips to files.
 
     Args:
-        stem: of the file's name, to begin with.
-        on_export: called with a file name.
+        scene: added to the names that are offered; "" where there is one scene.
+        on_export: called with a key of EXPORTS and a file name.
     """
 
-    def __init__(self, stem: str, on_export: Callable[[str], None]) -> None:
-        self.file = widgets.Text(
-            value=f"{stem}.gpkg",
-            tooltip="The suffix decides: .gpkg, .parquet, .fgb, .geojson, .tif",
-            continuous_update=False,
-        )
-        self.export = button(
-            "Export", "download", tip("Write the labels to that file", "export"), lambda: on_export(self.file.value)
-        )
-        super().__init__([section("Export", row(self.file, self.export))])
+    def __init__(self, scene: str, on_export: Callable[[str, str], None]) -> None:
+        self._scene = scene
+        self._on_export = on_export
+        self._can: dict[str, bool] = {}
+        titles = [(title, kind) for kind, (title, _, _) in EXPORTS.items()]
+        self.kind = widgets.Dropdown(options=titles, tooltip="What is written")
+        self.file = widgets.Text(continuous_update=False)
+        self.export = button("Export", "download", tip("Write it to that file", "export"), self.write)
+        super().__init__([section("Export", row(self.kind), row(self.file, self.export))])
+        self.kind.observe(self._offer, names=["value"])
+        self._offer()
 
-    def show(self, can_export: bool) -> None:
-        """Enable the button when there is something to export."""
-        self.export.disabled = not can_export
+    def write(self) -> None:
+        """Export what is chosen."""
+        self._on_export(self.kind.value, self.file.value)
+
+    def show(self, can: Mapping[str, bool]) -> None:
+        """Enable the button when there is something to export.
+
+        Args:
+            can: whether there is, by key of EXPORTS.
+        """
+        self._can = dict(can)
+        self.export.disabled = not self._can.get(self.kind.value, False)
+
+    def _offer(self, _: object = None) -> None:
+        """Offer a name for what is chosen."""
+        _, suffix, names = EXPORTS[self.kind.value]
+        self.file.value = "_".join(filter(None, (self.kind.value, self._scene))) + suffix
+        self.file.tooltip = names
+        self.show(self._can)
 
 
 class SideTabs(widgets.VBox):

@@ -414,6 +414,26 @@ def test_export(labelled, tmp_path):
     assert len(gpd.read_file(tmp_path / "out.geojson")) == 1
 
 
+def test_export_of_the_map_and_of_chips(labelled, hand, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    panel = labelled.export
+    panel.kind.value = "map"
+    assert panel.file.value == "map.gpkg" and panel.export.disabled  # nothing is mapped yet
+    labelled.session.predict().result()
+    labelled.refresh_prediction_state()
+    assert not panel.export.disabled
+    panel.export.click()
+    hand.until(lambda: "regions are in" in labelled.messages.text, "the polygons")
+    assert len(gpd.read_file(tmp_path / "map.gpkg", layer="map"))
+    panel.kind.value = "chips"
+    panel.export.click()
+    hand.until(lambda: "COCO" in labelled.messages.text, "the chips")
+    assert list((tmp_path / "chips" / "masks").iterdir())
+    panel.export.click()  # it is there already
+    hand.until(lambda: labelled.messages.kind == "error", "the refusal")
+    assert "new folder" in labelled.messages.text
+
+
 def test_export_to_an_unknown_suffix(labelled, tmp_path):
     labelled.export.file.value = str(tmp_path / "out.docx")
     labelled.export.export.click()
