@@ -13,6 +13,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
+from seglab.app.distilling import LABELLED_WINDOWS, StudentWishes, make_student, unlabelled_windows
 from seglab.app.held_out import require_training, seen_by, shown_scenes
 from seglab.app.labelled import dated
 from seglab.app.ledger import Ledger
@@ -31,6 +32,7 @@ from seglab.app.round_scenes import RoundScene, common_resolution, with_held_out
 from seglab.app.rounds import CurrentModel, Round, identity_of, restore, trained_prompts
 from seglab.app.scene_cards import grid_card, grid_of
 from seglab.app.state import State
+from seglab.app.students import chosen_student, student_mapper
 from seglab.core.dated_scenes import DatedScenes
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
@@ -40,7 +42,9 @@ from seglab.errors import JobRunningError, SegLabError
 from seglab.inference.ahead import encode_scene
 from seglab.inference.plan import MapSettings
 from seglab.inference.sweep import Prediction, Workers, predict_scene
+from seglab.models.device import in_background
 from seglab.models.sam import AdaptedSam
+from seglab.models.student.spec import student_spec
 from seglab.store.cache import ArrayCache
 from seglab.store.schema import scene_cards
 from seglab.training.job import RoundConfig, RoundOutcome
@@ -109,6 +113,23 @@ class Learner:
 
     def retrain(self, steps: int | None) -> jobs.Job[Round]:
         """Start a round on what is accepted in all scenes: see LabelSession.retrain."""
+        current, states = self._free_to_train()
+        batch = 1 if self._base.device.type == "cpu" else BATCH_ON_GPU
+        config = RoundConfig(seed=current.number, batch=batch)
+        if steps is not None:
+            config = replace(config, steps=steps)
+        self._training = jobs.start(self._train, current, states, config, title="retrain", unit="step")
+        return self._training
+
+    def distill(self, wishes: StudentWishes) -> jobs.Job[Round]:
+        """Start a student of the model in use: see LabelSession.distill."""
+        student_spec(wishes.student)  # says at once when there is none
+        current, states = self._free_to_train()
+        self._training = jobs.start(self._distill, current, states, wishes, title="distill a student", unit="window")
+        return self._training
+
+    def _free_to_train(self) -> tuple[CurrentModel, dict[str, State]]:
+        """The model in use, and what is labelled in all scenes."""
         if any(other._training in other.running for other in self._opened.learners):
             raise JobRunningError("a round is being trained; wait for it or cancel it first")
         current = self.current
@@ -116,12 +137,7 @@ class Learner:
         self._project.reload_manifest()  # another notebook may have added a scene
         states = {name: chronicle.history.state(scene) for name, scene in self._project.scenes.items()}
         require_training(states.values())  # says at once when there is nothing to train on
-        batch = 1 if self._base.device.type == "cpu" else BATCH_ON_GPU
-        config = RoundConfig(seed=current.number, batch=batch)
-        if steps is not None:
-            config = replace(config, steps=steps)
-        self._training = jobs.start(self._train, current, states, config, title="retrain", unit="step")
-        return self._training
+        return current, states
 
     def predict(
         self,
@@ -130,14 +146,17 @@ class Learner:
         scale: int | None = None,
         flips: bool = False,
         workers: Workers | None = None,
+        student: str | int | None = None,
     ) -> jobs.Job[Prediction]:
-        """Start a map: see LabelSession.predict."""
+        """Start a map: see LabelSession.predict; `student` is the one that makes it."""
         current = self._free_to_map()
-        require_classes(current, state)
+        number = None if student is None else chosen_student(self._project.rounds(), student)
+        if number is None:
+            require_classes(current, state)
         target = new_map_path(self._project.folder_of(self._ledger.scene)) if path is None else path
         settings = MapSettings(scale=scale or map_scale(state), flips=flips, area=state.area_of_interest)
         self._mapping = jobs.start(
-            self._predict, current, state, target, settings, workers, title="map the scene", unit="Mpx"
+            self._predict, current, state, target, settings, workers, number, title="map the scene", unit="Mpx"
         )
         return self._mapping
 
@@ -246,6 +265,31 @@ class Learner:
         finally:
             self._end_preview(start)
 
+    def _distill(
+        self, reporter: jobs.Reporter, start: CurrentModel, states: Mapping[str, State], wishes: StudentWishes
+    ) -> Round:
+        in_background()
+        with ExitStack() as files:
+            scenes, notes = self._labelled(start, states, files)
+            scenes = with_held_out(scenes, self._hold_out)
+            making = plan_round(
+                reporter,
+                self._base,
+                {},
+                scenes,
+                adapter=self._opened.adapter,
+                config=RoundConfig(steps=LABELLED_WINDOWS, augment=False, seed=start.number),
+                cache=(self._opened.prefix_folder, prefix_budget(self._project.folder)),
+            )
+            unlabelled = unlabelled_windows(reporter, scenes)
+        tensors, card = make_student(reporter, start, making, unlabelled, self._opened.prefixes, wishes)
+        bands = {"bands": list(self._imagery.scene.bands), "extra_bands": []}
+        card |= bands | {"resolution": common_resolution(scenes), "notes": [*notes, *making.notes]}
+        with self._ledger.lock:
+            number = self._project.save_round(tensors, card)
+            self._ledger.tell_all("round")
+        return Round(number, start.number, card | {"round": number})
+
     def _labelled(
         self, start: CurrentModel, states: Mapping[str, State], files: ExitStack
     ) -> tuple[list[RoundScene], list[str]]:
@@ -333,16 +377,14 @@ class Learner:
         path: Path,
         settings: MapSettings,
         workers: Workers | None,
+        student: int | None,
     ) -> Prediction:
-        prediction = predict_scene(
-            reporter,
-            current.encoder,
-            mapped_classes(current, state),
-            path,
-            settings,
-            round_number=current.number,
-            workers=workers,
-        )
+        if student is None:
+            encoder, classes = current.encoder, mapped_classes(current, state)
+        else:
+            encoder, classes = student_mapper(self._project, student, current.encoder.scene, state, self._base.device)
+        number = current.number if student is None else student
+        prediction = predict_scene(reporter, encoder, classes, path, settings, round_number=number, workers=workers)
         describe_map(prediction, self._imagery.scene.grid, current.date or None)
         data = prediction_data(self._project, prediction, state.classes) | dated(current.date or "")
         self._ledger.record("prediction", data, "prediction")

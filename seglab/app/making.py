@@ -221,11 +221,18 @@ def card_of(making: Making, outcome: RoundOutcome, identity: Mapping[str, Any], 
         "notes": [*making.notes, *outcome.notes],
         "verdict": UNVALIDATED if validation is None else validation.message,
         "parent": parent,
+        **shown_card(making),
+        "device": making.job.device,
+    }
+
+
+def shown_card(making: Making) -> dict[str, Any]:
+    """What a card says of the labels that training was shown."""
+    return {
         "labels": [o.id for o in making.trained],
         "objects": len(making.trained),
         "objects_held_out": len(making.held_out),
         "objects_left_out": making.left_out,
         "chips": len(making.job.chips),
         "scenes": [shown.card for shown in making.scenes],
-        "device": making.job.device,
     }

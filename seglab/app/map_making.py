@@ -35,6 +35,7 @@ class MapMaking:
         resolution: float | None = None,
         flips: bool = False,
         client: Any = None,
+        model: str | int | None = None,
     ) -> jobs.Job[Prediction]:
         """Map the whole scene, or its area of interest, in the background: a COG of classes, beside it one of
         confidence, and where the scene has a CRS a STAC item.
@@ -48,9 +49,13 @@ class MapMaking:
             flips: look at each window mirrored, too: a little better, four times the work.
             client: a `dask.distributed.Client`, whose workers map the blocks: they must see the scene and the map's
                 folder under the same paths. None: this process does.
+            model: "student": the project's latest student maps, many times faster (see `distill`); or the number of a
+                student. None: the model in use does.
 
         Raises:
             NoLabelsError: no class has an object yet.
+            UnknownRoundError: there is no such student.
+            RoundMismatchError: it knows none of the project's classes.
             JobRunningError: the scene is being mapped.
             PromptError: a resolution that is not above 0.
             MissingCRSError: a resolution for a scene without CRS.
@@ -60,7 +65,7 @@ class MapMaking:
         workers = None if client is None else _cluster(client)
         with self._ledger.acting():
             target = None if path is None else self._new_file(path)
-            return self._learner.predict(self.state, target, scale, flips, workers)
+            return self._learner.predict(self.state, target, scale, flips, workers, model)
 
     def encode(self) -> jobs.Job[int]:
         """Encode the whole scene, or its area of interest, in the background, as far as no round changes it: maps made

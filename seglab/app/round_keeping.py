@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seglab import jobs
+from seglab.app.distilling import StudentWishes
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.rounds import Round, comparison
@@ -13,6 +14,8 @@ from seglab.app.state import State
 from seglab.errors import UnknownRoundError
 from seglab.store.project import Project
 from seglab.store.round_files import read_round_file, write_round_file
+from seglab.training.supervised.recipe import STUDENT_RECIPE
+from seglab.training.transfer import TransferConfig
 
 
 class RoundKeeping:
@@ -56,6 +59,41 @@ class RoundKeeping:
         """
         with self._ledger.acting():
             return self._learner.retrain(steps)
+
+    def distill(
+        self,
+        student: str = "small",
+        *,
+        epochs: int | None = None,
+        encoder_weights: str | Path | None = None,
+        transfer_weight: float = 1.0,
+    ) -> jobs.Job[Round]:
+        """Make a student of the model in use, in the background: a small network that maps scenes many times faster,
+        and answers no clicks (KTDA, arXiv 2412.06664).
+
+        It learns from what is accepted in all scenes, and from the features of the model in use, also on windows that
+        nobody has labelled; held-out ground is for judging alone. It is kept as a round: `predict(model="student")`
+        maps with it, `export_round` hands it on.
+
+        Args:
+            student: "small", "smallest" or "medium", or as published "ktda" or "ktda_mlp".
+            epochs: times that it sees every window; the recipe's if None.
+            encoder_weights: a file with weights of its ConvNeXt to start from; random ones if None.
+            transfer_weight: of the model's features against the labels; 0 learns from the labels alone.
+
+        Raises:
+            NoLabelsError: nothing is accepted yet.
+            JobRunningError: a round or a student is being trained.
+            ModelNotFoundError: no such student.
+        """
+        wishes = StudentWishes(
+            student=student,
+            epochs=STUDENT_RECIPE.epochs if epochs is None else epochs,
+            encoder_weights=None if encoder_weights is None else Path(encoder_weights),
+            transfer=TransferConfig(weight=transfer_weight),
+        )
+        with self._ledger.acting():
+            return self._learner.distill(wishes)
 
     def rollback(self, number: int) -> None:
         """Go back to an earlier round (0: the model before any); undo brings the later one back.

@@ -16,6 +16,7 @@ from seglab.encoding.encoders import Encoders
 from seglab.errors import RoundMismatchError
 from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
+from seglab.models.student.restore import KIND
 from seglab.training.job import RoundOutcome
 
 EXEMPLARS = 8
@@ -136,6 +137,10 @@ def restore(
         RoundMismatchError: the round was trained for other weights, bands or places, or its tensors do not fit.
     """
     name = f"round {card.get('round', '')}".strip()
+    if card.get("kind") == KIND:
+        raise RoundMismatchError(
+            f"{name} is a student: it maps scenes (session.predict(model='student')) and answers no clicks"
+        )
     if "weights" not in card:  # made before rounds named their base weights: there was one family of adapters
         card = {**identity, **card, "adapter": str(card.get("adapter")).replace("-", "_")}
     for key, value in identity.items():
