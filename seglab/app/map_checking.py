@@ -25,9 +25,6 @@ from seglab.errors import MapCheckError, NoPredictionError, ProjectError, Unknow
 from seglab.inference.sweep import Prediction
 from seglab.store.project import Project
 
-BEFORE_DRAWING = 0.5
-"""Share of the work that is done when the map's pixels are counted; the rest is drawing."""
-
 
 class MapChecking:
     """The part of a LabelSession that checks a map.
@@ -72,7 +69,7 @@ class MapChecking:
             expected: user's accuracy that one expects, for all classes or by name.
             least: places of each class, at least; see sample_size.allocate.
             seed: the same one draws the same sample of the same map; another one every time if None.
-            reporter: for calls inside a job.
+            reporter: for calls inside a job; told megapixels.
 
         Raises:
             NoPredictionError: there is no map.
@@ -82,11 +79,12 @@ class MapChecking:
         reporter = reporter or jobs.SilentReporter()
         seed = secrets.randbits(32) if seed is None else seed
         with self._opened_map(path) as (class_map, about, names):
-            strata = map_strata(class_map, lambda share: reporter.update(BEFORE_DRAWING * share, 1))
+            megapixels = self.grid.width * self.grid.height / 1e6  # gone through twice
+            strata = map_strata(class_map, lambda share: reporter.update(megapixels * share, 2 * megapixels))
             classes = [self._class_of(stratum, names) for stratum in strata]
             sizes = _sizes(size, strata, classes, target_se, expected, least)
             sample = draw_sample(
-                class_map, strata, sizes, seed, lambda share: reporter.update(BEFORE_DRAWING * (1 + share), 1)
+                class_map, strata, sizes, seed, lambda share: reporter.update(megapixels * (1 + share), 2 * megapixels)
             )
         about |= map_identity(self.project.folder / about["path"])
         return self._start({"map": about | {"seed": seed}, "classes": classes, **sample.to_json()})

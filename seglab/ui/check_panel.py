@@ -117,14 +117,16 @@ class CheckPanel(widgets.VBox):
         self.answers: dict[str | None, widgets.Button] = {}
         self._names: tuple[str, ...] | None = None
         self._list = widgets.VBox()
-        self._list.add_class("seglab-classes")
+        self._others = widgets.VBox()
+        for part in (self._list, self._others):
+            part.add_class("seglab-classes")
         self.end = button("End", "", f"Go on later; what is answered is saved ({keys_of('escape')})", do.end)
         self.end.add_class("seglab-wide")
         hint = "Judge by the imagery alone: the map and the labels are hidden meanwhile."
         super().__init__(
             [
                 section("Check the map", row(self.back, self.place, self.skip, self.centre), self.bar),
-                section("What is in the pixel?", self._list, widgets.HTML(faint(hint)), row(self.end)),
+                section("What is in the pixel?", self._list, self._others, widgets.HTML(faint(hint)), row(self.end)),
             ]
         )
         self.add_class("seglab-check")
@@ -151,7 +153,7 @@ class CheckPanel(widgets.VBox):
             made.icon = CHOSEN if number in check.answers and check.answers[number] == name else ""
 
     def _make_answers(self, classes: Mapping[str, str]) -> None:
-        before = self._list.children
+        before = (*self._list.children, *self._others.children)
         self.answers = {}
         for place, name in enumerate(classes):
             if name != BACKGROUND_NAME:
@@ -159,7 +161,8 @@ class CheckPanel(widgets.VBox):
                 self._offer(name, name, key, f"seglab-class-{place}")
         self._offer(BACKGROUND_NAME, "Background: no class", keys_of("background"), "seglab-no-class")
         self._offer(None, "Cannot tell", keys_of("unsure"), "seglab-no-class")
-        self._list.children = list(self.answers.values())
+        made = list(self.answers.values())
+        self._list.children, self._others.children = made[:-2], made[-2:]  # the latter are always in sight
         for child in before:
             child.close()
 

@@ -59,7 +59,7 @@ class Checking:
             return
         with app.messages:
             work = lambda reporter: session.start_check(size, reporter=reporter)  # noqa: E731
-            app.work.follow("check", jobs.start(work, title="draw places to check"), self._started)
+            app.work.follow("check", jobs.start(work, title="draw places to check", unit="Mpx"), self._started)
 
     def _started(self, check: Any) -> None:
         if check == self._app.session.check:  # not when another scene is shown meanwhile

@@ -64,7 +64,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("objects", ("i",), "Next of the tabs", "Classes and objects"),
     Command("delete", ("Delete", "Backspace"), "Delete what is selected", "Classes and objects"),
-    Command("unsure", ("u",), "Mark as unsure, or as sure", "Classes and objects"),
+    Command("unsure", ("u",), "Unsure or sure; cannot tell", "Classes and objects"),
     Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
     Command("split", ("o",), "Split into parts, or cut", "Classes and objects"),
     Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
