@@ -1,4 +1,4 @@
-"""What each kind of event does to objects and classes: the only place that knows."""
+"""What each kind of event does to objects and classes: the only place that knows, with class_events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from seglab.app.class_events import CLASS_HANDLERS
 from seglab.app.labelled import LabelledObject, dated
 from seglab.app.map_check import BACKGROUND_NAME, MapCheck, answered, check_of
 from seglab.app.nearby import Nearby
@@ -348,45 +349,6 @@ def _split(labels: Labels, event: Event) -> None:
             labels.put(replace(made, author=event.author, time=event.time))
 
 
-def _add_class(labels: Labels, event: Event) -> None:
-    labels.classes[event.data["name"]] = event.data["colour"]
-
-
-def _rename_class(labels: Labels, event: Event) -> None:
-    old, new = event.data["old"], event.data["new"]
-    labels.classes = {new if name == old else name: colour for name, colour in labels.classes.items()}
-    _move_objects(labels, old, new)
-    labels.renamed = _called(labels.renamed, old, new) | {old: new}
-    labels.renamed.pop(new, None)
-    labels.merged = _called(labels.merged, old, new)
-
-
-def _merge_classes(labels: Labels, event: Event) -> None:
-    source, target = event.data["source"], event.data["target"]
-    labels.classes.pop(source, None)
-    _move_objects(labels, source, target)
-    former = {name: target for name, now in labels.renamed.items() if now == source}
-    labels.renamed = {name: now for name, now in labels.renamed.items() if now != source}
-    labels.merged = _called(labels.merged, source, target) | former | {source: target}
-
-
-def _recolour_class(labels: Labels, event: Event) -> None:
-    if event.data["name"] in labels.classes:
-        labels.classes[event.data["name"]] = event.data["colour"]
-
-
-def _move_objects(labels: Labels, old: str, new: str) -> None:
-    labels.check = None if labels.check is None else labels.check.renamed(old, new)
-    for objects in (labels.objects, labels.proposals, labels.dismissed):
-        for number, one in objects.items():
-            if one.class_name == old:
-                objects[number] = replace(one, class_name=new)
-
-
-def _called(names: dict[str, str], old: str, new: str) -> dict[str, str]:
-    return {name: new if now == old else now for name, now in names.items()}
-
-
 _EDITABLE = {"class": "class_name", "unsure": "unsure", "note": "note"}
 """What an "edit" may change: key of its data, and field of the object."""
 
@@ -405,8 +367,5 @@ _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "delete": _delete,
     "merge": _merge,
     "split": _split,
-    "class": _add_class,
-    "rename_class": _rename_class,
-    "recolour_class": _recolour_class,
-    "merge_classes": _merge_classes,
+    **CLASS_HANDLERS,
 }
