@@ -6,9 +6,11 @@ the same call, when it should stop. It knows no widget and no terminal; those su
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -17,6 +19,9 @@ from seglab.errors import JobCancelled
 
 T = TypeVar("T")
 State = Literal["pending", "running", "done", "cancelled", "failed"]
+
+EXIT_SECONDS = 3.0
+"""Time that jobs are given to stop when the interpreter ends."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,21 @@ class Job(Generic[T]):
             callback(self)
 
 
+_running: weakref.WeakSet[Job[Any]] = weakref.WeakSet()
+"""Jobs that have been started; those that have finished among them until nobody holds them."""
+
+
+@atexit.register
+def _end_all() -> None:
+    """The interpreter ends: a thread that it stops inside PyTorch would abort the process."""
+    left = [job for job in _running if not job.finished]
+    for job in left:
+        job.cancel()
+    end = time.monotonic() + EXIT_SECONDS
+    for job in left:
+        job.wait(max(0.0, end - time.monotonic()))
+
+
 def start(function: Callable[..., T], *args: Any, title: str, unit: str = "", **kwargs: Any) -> Job[T]:
     """Run `function(reporter, *args, **kwargs)` on a thread of its own.
 
@@ -211,6 +231,7 @@ def start(function: Callable[..., T], *args: Any, title: str, unit: str = "", **
         The running job.
     """
     job: Job[T] = Job(title, unit)
+    _running.add(job)
     context = contextvars.copy_context()
     threading.Thread(
         target=context.run, args=(job._run, function, args, kwargs), name=f"seglab {title}", daemon=True

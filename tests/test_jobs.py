@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -109,3 +111,25 @@ def test_preparing_does_not_count_as_slow_work(monkeypatch: pytest.MonkeyPatch) 
         now[0] = time
         job.update(done, 8)
     assert job.progress.rate == pytest.approx(2) and job.progress.seconds_left == pytest.approx(2)
+
+
+LEFT_ALONE = """
+import time
+from seglab import jobs
+from seglab.errors import JobCancelled
+
+def work(reporter):
+    try:
+        while True:
+            reporter.check()
+            time.sleep(0.01)
+    except JobCancelled:
+        print("stopped")
+
+jobs.start(work, title="a job that nobody waits for")
+"""
+
+
+def test_a_job_is_stopped_when_the_interpreter_ends() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT_ALONE], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "stopped\n"), ended.stderr

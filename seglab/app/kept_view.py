@@ -64,6 +64,8 @@ class KeptView:
     """What the imagery showed; without limits of the stretch where its percentiles give them."""
     layers: tuple[KeptLayer, ...] = ()
     divider: KeptDivider | None = None
+    basemap: str = ""
+    """Name of the map below the scene; empty for none."""
 
     @classmethod
     def from_json(cls, value: Any) -> KeptView:
@@ -89,6 +91,7 @@ class KeptView:
                 for one in value.get("layers", ())
             ),
             _divider(value.get("divider")),
+            _text(value.get("basemap", "")),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from seglab.core.dated_scenes import DatedScenes
+from seglab.core.dates import by_date
 from seglab.core.handles import is_remote
 from seglab.core.raster import Scene
 from seglab.errors import MissingPackageError, ProjectError, WriteError
@@ -39,42 +41,66 @@ class Launch:
     """The project's folder, made by the first run of the cell where it is new."""
 
 
-def prepare(scenes: Sequence[str], options: Mapping[str, Any], project: Path | None = None) -> Launch:
+def prepare(
+    scenes: Sequence[str], options: Mapping[str, Any], project: Path | None = None, dated: bool = False
+) -> Launch:
     """Check the scenes and the project, and write the notebook that labels them.
 
     Args:
         scenes: paths or URLs; or a project's folder, alone.
         options: of `seglab.open`, beside the project; those that are None are left out.
         project: its folder; `NAME.seglab` in the working directory if None.
+        dated: the scenes are one place at several dates, which their names tell: see `by_date`.
 
     Raises:
+        DateError: a file tells no date, two tell the same, or one does not lie on the others.
         SceneNotFoundError, NotARasterError, EmptySceneError, UnsupportedSceneError, DamagedSceneError: see Scene.open.
         ProjectError: the folder of the project is missing, or something else stands in its place.
         WriteError: the project's folder cannot be written.
     """
-    paths, names = [], []
+    sources: list[str] | dict[str, str] = []
+    name = ""
     if project is None and len(scenes) == 1 and (Path(scenes[0]).expanduser() / MANIFEST_NAME).exists():
         project = Path(scenes[0])
+    elif dated:
+        name, sources = _dates(scenes)
     else:
-        for scene in scenes:
-            opened = Scene.open(scene)
-            opened.close()
-            names.append(opened.name)
-            paths.append(opened.path if is_remote(opened.path) else str(Path(opened.path).absolute()))
-    folder = (Path.cwd() / f"{names[0]}.seglab" if project is None else project.expanduser()).absolute()
+        name, sources = _places(scenes)
+    folder = (Path.cwd() / f"{name}.seglab" if project is None else project.expanduser()).absolute()
     _check_project(folder)
-    code = cell_code(paths, {**options, "project": str(folder)})
+    code = cell_code(sources, {**options, "project": str(folder)})
     return Launch(_place(folder, code), folder)
 
 
-def cell_code(scenes: Sequence[str], options: Mapping[str, Any]) -> str:
+def _places(scenes: Sequence[str]) -> tuple[str, list[str]]:
+    """The first scene's name, and where each is; every one has been opened."""
+    names, paths = [], []
+    for scene in scenes:
+        opened = Scene.open(scene)
+        opened.close()
+        names.append(opened.name)
+        paths.append(opened.path if is_remote(opened.path) else str(Path(opened.path).absolute()))
+    return names[0], paths
+
+
+def _dates(scenes: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """What the names of the files have in common, and where the file of each date is; their headers are alike."""
+    opened = DatedScenes.open(by_date(scenes))
+    opened.close()
+    return opened.name, opened.files
+
+
+def cell_code(scenes: Sequence[str] | Mapping[str, str], options: Mapping[str, Any]) -> str:
     """The cell: `seglab.label` with its arguments as Python literals, whatever they hold.
 
     Args:
-        scenes: paths or URLs; none for those of the project.
+        scenes: paths or URLs, or those of one place by date; none for those of the project.
         options: of `seglab.open`.
     """
-    source = scenes[0] if len(scenes) == 1 else list(scenes)
+    if isinstance(scenes, Mapping):
+        source: Any = dict(scenes)
+    else:
+        source = scenes[0] if len(scenes) == 1 else list(scenes)
     first = f"    {source!r},\n" if scenes else ""
     given = "".join(f"    {name}={value!r},\n" for name, value in options.items() if value is not None)
     return f"{COMMENT}\nimport seglab\n\nseglab.label(\n{first}{given})"

@@ -19,6 +19,8 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser("label", help=summary, description=summary)
     scenes = "path or URL of a raster, several of one project; or a project's folder"
     parser.add_argument("scenes", metavar="SCENE", nargs="+", help=scenes)
+    dates = "the scenes are one place at several dates, which their names tell (a_20200601.tif)"
+    parser.add_argument("--dates", action="store_true", help=dates)
     parser.add_argument("--classes", type=_names, metavar="A,B", help="class names, with commas between them")
     parser.add_argument("--project", type=Path, metavar="P", help="the project's folder; NAME.seglab here if left out")
     parser.add_argument("--model", metavar="NAME", help="tiny, vit_b, vit_l or vit_h; the project's, else tiny")
@@ -33,7 +35,8 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.voila:
         require_voila()
-    launch = prepare(options.scenes, {"classes": options.classes, "model": options.model}, options.project)
+    given = {"classes": options.classes, "model": options.model}
+    launch = prepare(options.scenes, given, options.project, options.dates)
     build = voila_command if options.voila else lab_command
     command = build(launch.notebook, options.port, not options.no_browser)
     sys.stdout.write(f"notebook: {launch.notebook}\nproject:  {launch.project}\n")

@@ -6,6 +6,7 @@ person looks at the map, the windows that the next click is likely to take are e
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import logging
 import math
@@ -155,6 +156,8 @@ class Prefetcher:
                     target=context.run, args=(self._work,), name="seglab prefetch", daemon=True
                 )
                 self._thread.start()
+                # a thread that is stopped inside PyTorch when the interpreter ends aborts the process
+                atexit.register(self.close)
             self._change.notify_all()
 
     def clicked(self) -> None:
@@ -184,6 +187,7 @@ class Prefetcher:
 
     def close(self) -> None:
         """End the thread, and wait until it has encoded the window at hand."""
+        atexit.unregister(self.close)
         with self._change:
             self._closed = True
             self._change.notify_all()

@@ -8,6 +8,7 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from seglab.errors import PromptError, UnknownClassError
+from seglab.ui.keys import keys_of
 from seglab.ui.objects_panel import area_text
 from seglab.ui.page import Stroke
 
@@ -100,7 +101,12 @@ class Labelling:
         app = self._app
         if app.session.mask is None:
             return
-        app.messages.show(f"Accept it as {app.classes.chosen!r}, or correct it with plus and minus points.")
+        accept = f"Accept it as {app.classes.chosen!r} ({keys_of('accept')})"
+        correct = "correct it with plus and minus points"
+        if len(app.session.candidates) > 1:
+            app.messages.show(f"{accept}, {correct}, or look at the next mask ({keys_of('candidate')}).")
+        else:
+            app.messages.show(f"{accept}, or {correct}.")
 
     # -- with the mask
 

@@ -22,7 +22,7 @@ from seglab.app.map_rasters import (
 )
 from seglab.app.mapping import map_colours, map_meanings
 from seglab.core.raster import Scene
-from seglab.ui.layers_panel import LAYERS, NOTHING
+from seglab.ui.layers_panel import BASEMAPS, LAYERS, NO_BASEMAP, NOTHING
 from seglab.ui.look_editor import ramp_legend, titles_after
 from seglab.ui.panels import faint
 
@@ -77,13 +77,14 @@ class Layering:
 
     # -- what comes back
 
-    def kept(self) -> tuple[Look, tuple[KeptLayer, ...], KeptDivider]:
+    def kept(self) -> tuple[Look, tuple[KeptLayer, ...], KeptDivider, str]:
         """How layers are shown: the last fields of a KeptView."""
         app = self._app
         layers = tuple(KeptLayer(pane, one.eye.value, one.opacity.value) for pane, one in app.layers.rows.items())
         (left, _), (right, _) = app.layers.sides()
         divider = KeptDivider(app.layers.divide.value, left or "", right or "", app.panes.position)
-        return self._asked, layers, divider
+        basemap = app.layers.basemap.value
+        return self._asked, layers, divider, "" if basemap == NO_BASEMAP else basemap
 
     def restore(self, kept: KeptView) -> None:
         """Show layers as they were shown."""
@@ -96,6 +97,8 @@ class Layering:
         if look is not None:
             app.layers.look.show_stretch(look)
             self.choose_look(look)
+        if not app.frame.is_plain and kept.basemap in BASEMAPS:
+            app.layers.basemap.value = kept.basemap
         if kept.divider is not None:
             app.panes.position = kept.divider.position
             app.layers.choose_sides(kept.divider.left, kept.divider.right)
@@ -162,6 +165,7 @@ class Layering:
         with self._app.messages:
             self._app.view.show_basemap(None if provider is None else _basemap(provider))
             self.refresh_state()
+        self._app.project.keep_view()
 
     def toggle_swipe(self) -> None:
         """Switch the divider on or off."""

@@ -18,10 +18,10 @@ from seglab.ui.label_layer import PROPOSED_DASHES, LabelLayer, Outlined
 from seglab.ui.map_panes import PANES
 
 HEIGHT = 560
-"""Height of the map, CSS pixels."""
+"""Height of the map, CSS pixels, where no style sheet gives it the window's."""
 
-WIDTH = 700
-"""Width that the map has at least on a common screen, CSS pixels; only the first view depends on it."""
+WIDTH = 570
+"""Width of the map in JupyterLab in a window of 1280 CSS pixels; only the first view depends on it."""
 
 LEAST_SHARE, LARGEST_SHARE = 0.08, 0.6
 """Share of the view that an object fills, at least and at most, so that it is seen well without another zoom."""
@@ -111,7 +111,7 @@ class MapView:
         self.map.observe(lambda _: self._on_view(), names=["bounds"])
 
     def _make_map(self) -> ipyleaflet.Map:
-        center, zoom = self._fit(self.frame.bounds)
+        center, zoom = self._fit(self.frame.bounds, (WIDTH, HEIGHT))
         options: dict[str, Any] = {}
         if self.frame.is_plain:
             options = {"crs": ipyleaflet.projections.Simple, "min_zoom": min(-1.0, zoom), "max_zoom": 5.0}
@@ -129,7 +129,7 @@ class MapView:
             box_zoom=False,  # Shift with a click means minus
             attribution_control=False,
             default_style={"cursor": "crosshair"},
-            layout=widgets.Layout(height=f"{HEIGHT}px", width="100%", margin="0"),
+            layout=widgets.Layout(height=f"var(--seglab-height, {HEIGHT}px)", width="100%", margin="0"),
             **options,
         )
 
@@ -169,8 +169,15 @@ class MapView:
         with self.map.hold_sync():
             self.map.center, self.map.zoom = self._fit(self.frame.bounds)
 
-    def _fit(self, bounds: LatLonBounds) -> tuple[tuple[float, float], float]:
-        """Centre and the deepest whole zoom at which bounds are seen whole."""
+    @property
+    def size(self) -> tuple[float, float]:
+        """(width, height) of the map, CSS pixels; as on a common screen until the page has told."""
+        (left, top), (right, bottom) = self.map.pixel_bounds or ((0, 0), (0, 0))
+        return (right - left, bottom - top) if right > left and bottom > top else (WIDTH, HEIGHT)
+
+    def _fit(self, bounds: LatLonBounds, size: tuple[float, float] | None = None) -> tuple[tuple[float, float], float]:
+        """Centre and the deepest whole zoom at which bounds are seen whole, on a map of a size; None: on this one."""
+        width, height = size or self.size
         (south, west), (north, east) = bounds
         if self.frame.is_plain:
             across, along = east - west, north - south
@@ -180,7 +187,7 @@ class MapView:
             across = (east - west) / _DEGREES_PER_PIXEL
             along = math.degrees(high - low) / _DEGREES_PER_PIXEL
             center = (math.degrees(math.atan(math.sinh((low + high) / 2))), (west + east) / 2)
-        return center, float(math.floor(math.log2(min(WIDTH / across, HEIGHT / along))))
+        return center, float(math.floor(math.log2(min(width / across, height / along))))
 
     def _deepest(self) -> float:
         """The zoom at which a pixel of the scene is large enough to be clicked one by one."""

@@ -18,7 +18,7 @@ VIEW = KeptView(
     (45.1, 15.2), 12.0, "box", "field", ("water",), (("snap", 3.0),), "2020-01-01",
     Look(BY_HAND, (2, 1), "ylgn", (1.0, 99.0), Stretch((0.0,), (0.5,))),
     (KeptLayer("imagery", True, 0.5), KeptLayer("labels", False, 1.0)),
-    KeptDivider(True, "imagery", "", 0.25),
+    KeptDivider(True, "imagery", "", 0.25), "OpenTopoMap",
 )  # fmt: skip
 
 

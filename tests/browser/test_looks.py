@@ -76,6 +76,16 @@ CUT = """() => {
 """Labels that are cut off, or stand outside what holds them."""
 
 
+FOCUSED = """() => {
+    const at = document.activeElement, style = getComputedStyle(at);
+    const label = at.labels?.[0]?.textContent;
+    const name = at.getAttribute("aria-label") || at.title || at.textContent.trim() || label || "";
+    return {inside: Boolean(at.closest(".seglab-labeler")), name, tag: `${at.tagName} ${at.className}`,
+        ring: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth)};
+}"""
+"""What has the focus: whether it is in the labeler, its name, and the width of the ring around it, CSS pixels."""
+
+
 @pytest.fixture
 def app(page: Page, jupyter: Lab) -> Lab:
     """The labeler with long names, many classes, and an object with all there is to tell."""
@@ -91,7 +101,21 @@ def theme(page: Page, name: str) -> None:
     page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
-def test_text_can_be_read_and_nothing_is_cut(page: Page, app: Lab) -> None:
+def assert_tab_goes_round(page: Page) -> None:
+    """From the first tool, Tab goes through everything in the labeler and out of it; all has a name and a ring."""
+    page.locator(".seglab-toolbar button").first.focus()
+    stops = 0
+    while True:
+        page.keyboard.press("Tab")
+        at = page.evaluate(FOCUSED)
+        if not at["inside"]:
+            break
+        assert at["name"] and at["ring"] >= 1, at
+        stops += 1
+    assert stops > 30
+
+
+def test_everything_can_be_read_and_reached_and_nothing_is_cut(page: Page, app: Lab) -> None:
     page.mouse.click(*middle(page))
     page.locator(".seglab-toolbar button[title^='Keep']:enabled").wait_for()
     app.run(
@@ -105,6 +129,8 @@ def test_text_can_be_read_and_nothing_is_cut(page: Page, app: Lab) -> None:
             assert page.evaluate(FAINT, LEAST) == []
             assert page.evaluate(CUT) == []
             screenshot(page, f"looks_{name}_{tab}".lower())
+            if name == "Light":
+                assert_tab_goes_round(page)
     app.run("labeler.tabs.tabs['Objects'].description = 'Objects (10000)'", NOTEBOOK)
     page.locator(".seglab-tab", has_text="10000").wait_for()
     assert page.evaluate(CUT) == []
@@ -115,4 +141,9 @@ def test_text_can_be_read_and_nothing_is_cut(page: Page, app: Lab) -> None:
     page.set_viewport_size({"width": 1024, "height": 768})
     wait_for(lambda: page.evaluate(CUT) == [], "nothing cut off in a narrow window", page, timeout=10)
     screenshot(page, "looks_narrow")
+    page.set_viewport_size({"width": 1600, "height": 1200})
+    frame = page.locator(".seglab-mapbox .leaflet-container")
+    wait_for(lambda: frame.bounding_box()["height"] > 800, "a higher map in a higher window", page, timeout=10)
+    size = "print(labeler.view.size[1] > 800)"
+    wait_for(lambda: app.run(size, NOTEBOOK) == "True\n", "the kernel to know", page, timeout=10)
     assert page.console == []

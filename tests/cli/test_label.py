@@ -72,6 +72,19 @@ def test_several_scenes_and_a_project_alone(started, lakes_path: Path, tmp_path:
     assert not call.args and [k.arg for k in call.keywords] == ["project"]
 
 
+def test_files_of_one_place_by_their_dates(started, lakes_path: Path, tmp_path: Path, capsys) -> None:
+    for name in ("lake_20210601.tif", "lake_20200601.tif", "lake_late.tif"):
+        (tmp_path / name).write_bytes(lakes_path.read_bytes())
+    assert main(["label", "--dates", "lake_20210601.tif", "lake_20200601.tif"]) == 0
+    scenes, options = call_in(tmp_path / "label_lake.ipynb")
+    assert list(scenes.items()) == [
+        ("2020-06-01", str(tmp_path / "lake_20200601.tif")), ("2021-06-01", str(tmp_path / "lake_20210601.tif")),
+    ]  # fmt: skip
+    assert options == {"project": str(tmp_path / "lake.seglab")}
+    assert main(["label", "--dates", "lake_20210601.tif", "lake_late.tif"]) == 1
+    assert "does not tell its date" in capsys.readouterr().err and len(started) == 1
+
+
 @pytest.mark.parametrize(("user", "allowed"), [(0, True), (1000, False)])
 def test_only_root_needs_leave_to_run(monkeypatch, user: int, allowed: bool) -> None:
     monkeypatch.setattr(launch.os, "geteuid", lambda: user, raising=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -218,3 +219,30 @@ def test_it_is_modest_and_leaves_nothing_behind(scene: Scene, make: Callable[...
     prefetcher.encode(WINDOWS)  # closed: nothing happens
     assert workers() == before
     torch.set_num_threads(1)
+
+
+LEFT_ALONE = """
+import threading
+import torch
+from seglab.core.windows import Window
+from seglab.encoding.prefetch import Prefetcher
+
+class Encoder:
+    room_ahead = 99
+    begun = threading.Event()
+
+    def encode_ahead(self, window):
+        self.begun.set()
+        for _ in range(20):
+            torch.ones(300, 300) @ torch.ones(300, 300)  # without the interpreter's lock
+        return True
+
+worker = Prefetcher(Encoder, lambda: None, lambda: None)
+worker.encode([Window(0, n, 8, 8) for n in range(99)])
+Encoder.begun.wait(60)
+"""
+
+
+def test_the_interpreter_can_end_meanwhile() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT_ALONE], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr

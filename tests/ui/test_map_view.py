@@ -42,6 +42,17 @@ def test_first_view_shows_the_whole_scene_and_not_much_more(grid):
     assert grid.to_pixel(*view.frame.to_crs(lat, lon), view.frame.crs) == pytest.approx((1000, 750), abs=15)
 
 
+@pytest.mark.parametrize("size", [(400, 300), (1700, 1100)], ids=["small", "large"])
+@pytest.mark.parametrize("grid", [UTM, PLAIN], ids=["utm", "plain"])
+def test_home_is_the_whole_scene_on_a_map_of_any_size(grid, size):
+    view = view_of(grid)
+    view.map.set_state({"left": 100.0, "top": 50.0, "right": 100.0 + size[0], "bottom": 50.0 + size[1]})
+    view.fly_home()
+    pixel = scene_pixels_per_screen_pixel(view)
+    assert size[0] * pixel >= grid.width * 0.99 and size[1] * pixel >= grid.height * 0.99
+    assert min(size[0] * pixel / grid.width, size[1] * pixel / grid.height) < 2.1
+
+
 @pytest.mark.parametrize("grid", [UTM, PLAIN], ids=["utm", "plain"])
 def test_deepest_zoom_makes_pixels_large_enough_to_click(grid):
     view = view_of(grid)

@@ -76,12 +76,14 @@ def test_looks_layers_and_divider_come_back(labeler, make_labeler) -> None:
     layers.look.stretch.value = "1 to 99 %"
     layers.rows["labels"].eye.value = False
     layers.rows["imagery"].opacity.value = 0.4
+    layers.basemap.value = "OpenTopoMap"
     layers.choose_sides("", "labels")
     layers.divide.value = True
     labeler.panes.position = 0.25
     again = make_labeler(labeler.session)
     assert again.layering.look == labeler.layering.look and again.layering.look.shown == 1
     assert again.layers.look.stretch.value == "1 to 99 %" and again.layers.look.preset.value == BY_HAND
+    assert again.layers.basemap.value == "OpenTopoMap" and "basemap" in again.view.rasters
     assert again.panes.looks["labels"]["visible"] is True  # the divider shows what it divides
     assert again.panes.looks["imagery"] == {"visible": True, "opacity": 0.4}
     assert again.panes.position == 0.25 and again.panes.swipe == labeler.panes.swipe != {}

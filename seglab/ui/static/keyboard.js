@@ -109,7 +109,8 @@ function focusMap(root) {
   root.querySelector(".seglab-mapbox .leaflet-container")?.focus({ preventScroll: true });
 }
 
-// A button that shows only an icon gets its tooltip as its name; a toggle says whether it is pressed.
+// A button that shows only an icon gets its tooltip as its name; a toggle says whether it is pressed. A slider gets the
+// tooltip that ipywidgets gives to its label only, which may be hidden.
 function nameButtons(root, signal) {
   const name = () => {
     for (const button of root.querySelectorAll("button.jupyter-button")) {
@@ -119,6 +120,14 @@ function nameButtons(root, signal) {
       if (button.classList.contains("widget-toggle-button")) {
         const pressed = String(button.classList.contains("mod-active"));
         if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+      }
+    }
+    for (const handle of root.querySelectorAll(".widget-slider .noUi-handle")) {
+      const slider = handle.closest(".widget-slider");
+      const words = slider.querySelector(".widget-label")?.title;
+      if (words && slider.title !== words) {
+        slider.title = words;
+        handle.setAttribute("aria-label", words);
       }
     }
     const map = root.querySelector(".seglab-mapbox .leaflet-container");
