@@ -18,6 +18,7 @@ def add_command(commands: Any) -> None:
     _add_rounds(benches)
     _add_adapters(benches)
     _add_distill(benches)
+    _add_speed(benches)
     _add_cost(benches)
 
 
@@ -165,7 +166,26 @@ def _distill(options: argparse.Namespace) -> int:
     return 0
 
 
-# -- cost
+# -- speed and cost
+
+
+def _add_speed(benches: Any) -> None:
+    parser = _add(benches, "speed", "how fast students and SAMs map, from pixels to probabilities")
+    names, usual = "small, smallest, medium, ktda, tiny, vit_b, ...", ["small", "smallest", "medium", "tiny"]
+    parser.add_argument(
+        "networks", nargs="*", default=["small", "smallest", "medium", "tiny"], metavar="NAME", help=names
+    )
+    parser.add_argument("--against", default="vit_b", metavar="NAME", help="whose speed counts as 1")
+    parser.add_argument("--windows", type=count, default=5, metavar="N", help="timed for each")
+    parser.set_defaults(run=_speed)
+
+
+def _speed(options: argparse.Namespace) -> int:
+    from seglab.bench.speed import format_table, run_speed
+
+    same = {name: getattr(options, name) for name in ("networks", "against", "windows", "device")}
+    show(run_speed(**same, say=_say), options.json, format_table)
+    return 0
 
 
 def _add_cost(benches: Any) -> None:
