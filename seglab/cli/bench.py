@@ -172,9 +172,7 @@ def _distill(options: argparse.Namespace) -> int:
 def _add_speed(benches: Any) -> None:
     parser = _add(benches, "speed", "how fast students and SAMs map, from pixels to probabilities")
     names, usual = "small, smallest, medium, ktda, tiny, vit_b, ...", ["small", "smallest", "medium", "tiny"]
-    parser.add_argument(
-        "networks", nargs="*", default=["small", "smallest", "medium", "tiny"], metavar="NAME", help=names
-    )
+    parser.add_argument("networks", nargs="*", default=usual, metavar="NAME", help=names)
     parser.add_argument("--against", default="vit_b", metavar="NAME", help="whose speed counts as 1")
     parser.add_argument("--windows", type=count, default=5, metavar="N", help="timed for each")
     parser.set_defaults(run=_speed)
