@@ -39,6 +39,11 @@ class Round:
         return (self.card.get("validation") or {}).get("verdict") == "worse"
 
     @property
+    def is_student(self) -> bool:
+        """Whether it is a student: it maps, and answers no clicks."""
+        return self.card.get("kind") == KIND
+
+    @property
     def verdict(self) -> str:
         """How it did on held-out ground beside its parent, in words."""
         return str(self.card.get("verdict", "not validated"))

@@ -15,7 +15,7 @@ import numpy as np
 from seglab import __version__
 from seglab.app.teachers import load_teacher
 from seglab.bench.train import best_epoch_line, figure_lines
-from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, Parts, open_pairs, target_classes
+from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, Parts, open_pairs, target_classes, with_unlabelled
 from seglab.encoding.prefixes import prefix_budget
 from seglab.encoding.teaching import TEACHER_FOLDER, CachedTeacher
 from seglab.errors import TrainingError
@@ -70,7 +70,8 @@ class DistillOptions:
     classes: tuple[str, ...] = ()
     """To learn; all that are no background if empty."""
     labels: int | None = None
-    """Training pairs that keep their labels; the others serve the transfer alone. All of them if None."""
+    """Training pairs that keep their labels; the others serve the transfer alone, as do images without a mask. All of
+    them if None."""
     parts: Parts | None = None
     """Pairs to train and to validate on; if None, the dataset's published parts, else a random split, the same as
     that of `seglab train`."""
@@ -107,10 +108,11 @@ def run_distill(reporter: Reporter, options: DistillOptions) -> dict[str, Any]:
     """
     started = time.monotonic()
     spec, transfer, device = options.spec(), options.applied_transfer(), choose_device(options.device)
-    dataset = open_pairs(options.folder)
+    dataset, unlabelled = with_unlabelled(open_pairs(options.folder))
     targets = target_classes(dataset, options.classes)
-    parts = options.parts or dataset.parts or split(len(dataset), options.config.train_share, options.config.seed)
-    labelled = labelled_part(parts[0], options.labels, options.config.seed)
+    train, judge = options.parts or dataset.parts or _split(len(dataset), unlabelled, options.config)
+    labelled = labelled_part(train, options.labels, options.config.seed)
+    parts = ([*train, *(i for i in unlabelled if i not in train)], judge)
     student = build_student(spec, len(targets), encoder_weights=options.encoder_weights, seed=options.config.seed).to(
         device
     )
@@ -122,7 +124,7 @@ def run_distill(reporter: Reporter, options: DistillOptions) -> dict[str, Any]:
             ArrayCache(prefix_budget(folder), folder),
             device,
         )
-    shown = PartlyLabelled(dataset, frozenset(parts[0]) - frozenset(labelled))
+    shown = PartlyLabelled(dataset, frozenset(train) - frozenset(labelled))
     segmenter = StudentSegmenter(student, teacher, transfer)
     result = fit(reporter, segmenter, shown, targets, options.config, options.out, resume=options.resume, parts=parts)
     report = _report(options, dataset, targets, segmenter, result, labelled)
@@ -145,6 +147,12 @@ def labelled_part(train: Sequence[int], count: int | None, seed: int) -> list[in
     if not 1 <= count <= len(train):
         raise TrainingError(f"{count} labelled pairs of {len(train)} are no choice; ask for 1 to {len(train)}")
     return sorted(np.random.default_rng([seed, count]).permutation(np.array(train))[:count].tolist())
+
+
+def _split(count: int, unlabelled: Sequence[int], config: SupervisedConfig) -> Parts:
+    """A random split of the images with labels."""
+    known = [i for i in range(count) if i not in set(unlabelled)]
+    return tuple([known[i] for i in part] for part in split(len(known), config.train_share, config.seed))
 
 
 def format_table(report: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from seglab.datasets import bijie, ktda, landslide4sense
-from seglab.datasets.folder import IGNORE, NOT_TARGETS, FolderDataset, open_dataset
+from seglab.datasets.folder import IGNORE, NOT_TARGETS, FolderDataset, open_dataset, read_rgb
 from seglab.datasets.pair import Pair
 from seglab.errors import DatasetError
 
@@ -49,6 +49,8 @@ class FolderPairs:
     """seglab's own folder layout as pairs: see `seglab.datasets.folder`."""
 
     source: FolderDataset
+    unlabelled: frozenset[str] = frozenset()
+    """Ids of images that have no mask; all of their pixels are unknown."""
     bands: tuple[int, int, int] = (1, 2, 3)
     extra_bands: tuple[int, ...] = ()
     parts: Parts | None = None
@@ -69,7 +71,11 @@ class FolderPairs:
 
     def read(self, index: int) -> Pair:
         """One image with its mask."""
-        image = self.source.read(list(self.source.files)[index])
+        name = list(self.source.files)[index]
+        if name in self.unlabelled:
+            rgb = read_rgb(self.source.files[name])
+            return Pair(name, rgb, np.full(rgb.shape[:2], IGNORE, np.uint8))
+        image = self.source.read(name)
         return Pair(image.id, image.rgb, image.mask)
 
 
@@ -146,6 +152,20 @@ def open_pairs(path: str | os.PathLike[str], non_landslide: bool = False) -> Ima
     if len(found) == 0:
         raise DatasetError(f"{str(folder)!r} holds no image; check that it was unpacked completely")
     return found
+
+
+def with_unlabelled(dataset: ImageMaskDataset) -> tuple[ImageMaskDataset, list[int]]:
+    """A dataset whose images without a mask can be read, as unknown everywhere, and the indexes of those.
+
+    Args:
+        dataset: in seglab's own layout; of others every image has its mask.
+    """
+    if not isinstance(dataset, FolderPairs):
+        return dataset, []
+    masks = dataset.source.path / "masks"
+    lacking = frozenset(name for name in dataset.source.files if not (masks / f"{name}.png").is_file())
+    found = [i for i, name in enumerate(dataset.source.files) if name in lacking]
+    return replace(dataset, unlabelled=lacking), found
 
 
 def target_classes(dataset: ImageMaskDataset, names: tuple[str, ...] = ()) -> dict[str, int]:

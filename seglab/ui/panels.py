@@ -95,7 +95,7 @@ class ModelPanel(widgets.VBox):
     def _describe_chosen(self) -> None:
         """What is known of the round that is selected, and whether it can be put in use."""
         chosen = self.rounds.value
-        self.back.disabled = chosen == self._current
+        self.back.disabled = chosen == self._current or (chosen in self._rounds and self._rounds[chosen].is_student)
         if self._previewing:
             self.note.value = faint("A quick preview of the next round is in use while it trains.")
         elif chosen in self._rounds:
@@ -109,7 +109,8 @@ class ModelPanel(widgets.VBox):
     def _describe(round_: Round) -> str:
         objects = round_.card.get("objects")
         worse = ", worse" if round_.worse else ""
-        return f"Round {round_.number}: {objects} object{'' if objects == 1 else 's'}{worse}"
+        kind = "Student" if round_.is_student else "Round"
+        return f"{kind} {round_.number}: {objects} object{'' if objects == 1 else 's'}{worse}"
 
 
 class MapPanel(widgets.VBox):

@@ -22,7 +22,10 @@ from tests.training.supervised.pair_sets import Discs
 
 @pytest.fixture(scope="module")
 def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("pairs") / "discs", Discs(4))
+    """Four images with masks and one without."""
+    folder = write_folder(tmp_path_factory.mktemp("pairs") / "discs", Discs(5))
+    (folder / "masks" / "002.png").unlink()
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,8 @@ def distilled(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_report_says_what_was_learnt_from_whom(distilled):
     report = json.loads((distilled / "metrics.json").read_text(encoding="utf-8"))
     split = report["split"]
-    assert [len(split[part]) for part in ("train", "labelled", "validation")] == [3, 1, 1]
+    assert [len(split[part]) for part in ("train", "labelled", "validation")] == [4, 1, 1]
+    assert 2 in split["train"] and 2 not in split["labelled"]
     assert set(split["labelled"]) < set(split["train"])
     assert (report["network"]["model"], report["network"]["teacher"]) == ("smallest", "tiny")
     assert report["transfer"]["softmax"] == "channels"

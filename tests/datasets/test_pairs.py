@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seglab.datasets.pairs import PartlyLabelled, as_target, open_pairs, target_classes
+from seglab.datasets.pairs import PartlyLabelled, as_target, open_pairs, target_classes, with_unlabelled
 from seglab.errors import DatasetError
 
 
@@ -61,3 +61,14 @@ def test_hidden_labels_are_unknown_and_the_image_stays(folder):
     assert np.array_equal(shown.read(1).rgb, pairs.read(1).rgb)
     assert np.array_equal(shown.read(0).mask, pairs.read(0).mask)
     assert (len(shown), shown.classes, shown.name) == (len(pairs), pairs.classes, pairs.name)
+
+
+def test_images_without_a_mask_are_unknown_where_that_is_wanted(folder):
+    (folder / "masks" / "a.png").unlink()
+    with pytest.raises(DatasetError, match="no readable mask"):
+        open_pairs(folder).read(0)
+    pairs, lacking = with_unlabelled(open_pairs(folder))
+    assert (len(pairs), lacking) == (2, [0])
+    assert (pairs.read(0).mask == 255).all()
+    assert pairs.read(0).rgb.shape == (6, 8, 3)
+    assert (pairs.read(1).mask == 2).any()
