@@ -160,9 +160,7 @@ class MapChecking:
         reporter = reporter or jobs.SilentReporter()
         with self._opened_map(path) as (class_map, _, names):
             strata = map_strata(class_map, lambda share: reporter.update(share, 1))
-        rows = [(s.pixels, s.area if self.grid.is_georeferenced else float("nan")) for s in strata]
-        classes = pd.Index([self._class_of(stratum, names) for stratum in strata], name="class")
-        return pd.DataFrame(rows, index=classes, columns=["pixels", "hectares"])
+            return _areas_table(class_map, strata, [self._class_of(stratum, names) for stratum in strata])
 
     # -- parts
 
@@ -171,8 +169,9 @@ class MapChecking:
         """A map with what is known of it, and its classes by value, by today's names."""
         about, names = self._map_to_check(path)
         with ClassMap(self.project.folder / about["path"]) as class_map:
-            if path is not None and not _same_ground(class_map.grid, self.grid):
-                raise MapCheckError(f"{str(path)!r} does not lie on the scene's pixels; warp it to the scene's grid")
+            grid, name = class_map.grid, str(class_map.path)
+            if grid.shape != self.grid.shape or (path is not None and not _same_ground(grid, self.grid)):
+                raise MapCheckError(f"{name!r} does not lie on the scene's pixels; warp it to the scene's grid")
             yield class_map, about, names or {v: self.state.today(name) or name for v, name in class_map.names.items()}
 
     def _start(self, data: dict[str, Any]) -> MapCheck:
@@ -218,6 +217,27 @@ def estimate_of(folder: Path, scene: str | None = None) -> AreaEstimate:
         raise ProjectError(f"the project has no scene {scene!r}; it has {list(project.scenes)}")
     state = reduce(project.events(), None if scene is None else project.scenes[scene])
     return require_check(state.check).estimate(remarks_on(state, project))
+
+
+def areas_of_map(reporter: jobs.Reporter, path: Path) -> pd.DataFrame:
+    """The same of any class map, by the names that its file gives: see MapChecking.map_areas.
+
+    Args:
+        reporter: told the share that was gone through.
+        path: the map.
+
+    Raises:
+        SegLabError: as ClassMap and map_strata raise.
+    """
+    with ClassMap(path) as class_map:
+        strata = map_strata(class_map, lambda share: reporter.update(share, 1))
+        names = {0: BACKGROUND_NAME} | dict(class_map.names)
+        return _areas_table(class_map, strata, [names.get(stratum.value, str(stratum.value)) for stratum in strata])
+
+
+def _areas_table(class_map: ClassMap, strata: list[MapStratum], classes: list[str]) -> pd.DataFrame:
+    rows = [(s.pixels, s.area if class_map.grid.is_georeferenced else float("nan")) for s in strata]
+    return pd.DataFrame(rows, index=pd.Index(classes, name="class"), columns=["pixels", "hectares"])
 
 
 def remarks_on(state: State, project: Project) -> tuple[str, ...]:

@@ -219,6 +219,18 @@ def test_another_map_of_the_scene(session: LabelSession, tmp_path: Path) -> None
     assert session.check == check
 
 
+def test_each_scene_has_a_check_of_its_own(session: LabelSession, dry_lakes_path: Path) -> None:
+    check = session.start_check(30, seed=1)
+    other = session.open_scene(session.add_scene(dry_lakes_path))
+    try:
+        assert other.check is None
+        other.import_check(check.to_json())
+        other.answer_check("water")
+        assert other.check.answered == 1 and session.check == check
+    finally:
+        other.close()
+
+
 def test_without_a_map(open_lakes) -> None:
     with pytest.raises(errors.NoPredictionError, match="map it"):
         open_lakes().start_check()

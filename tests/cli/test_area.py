@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
 from seglab.cli import main
 from seglab.core.map_sample import MapSample, MapStratum, SampleUnit
+from tests.rasters import make_raster
 
 
 @pytest.fixture
@@ -35,6 +39,18 @@ def test_table(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_json(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["area", folder, "--scene", "lakes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"]["water"]["area"]["value"] == pytest.approx(400)
+
+
+def test_a_map_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = np.repeat(np.array([0, 1, 1, 255], np.uint8), 100)[None, :, None].repeat(50, 2)
+    path = make_raster(tmp_path / "map.tif", data=data, nodata=255)
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(1, class_1="water")
+    assert main(["area", str(path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["water"] == {"pixels": 10_000, "hectares": pytest.approx(100, rel=2e-3)}
+    assert main(["area", str(path)]) == 0
+    assert "background" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("scene", [[], ["--scene", "sea"]], ids=["no check", "no scene"])
