@@ -11,6 +11,7 @@ import numpy as np
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
+from seglab.core.gdal_errors import told
 from seglab.core.handles import file_state, open_dataset
 from seglab.core.layout import layout_of
 from seglab.core.outlines import strips_of
@@ -108,8 +109,8 @@ class ClassMap:
                 confidence = None if self._confidence is None else self._confidence.read(1, window=place)
             except RasterioError as error:
                 raise DamagedSceneError(
-                    f"rows {strip.row} to {strip.row + strip.height} of {str(self.path)!r} cannot be read ({error}); "
-                    "make the map again"
+                    f"rows {strip.row} to {strip.row + strip.height} of {str(self.path)!r} cannot be read "
+                    f"({told(error)}); make the map again"
                 ) from error
             if file_state(str(self.path)) != self._state:
                 raise SceneChangedError(f"{str(self.path)!r} was changed while it was read; start again")

@@ -15,6 +15,7 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
+from seglab.core.gdal_errors import told
 from seglab.errors import (
     DamagedSceneError,
     NotARasterError,
@@ -96,6 +97,17 @@ def _explain(path: str, error: RasterioIOError) -> Exception:
     )
 
 
+def _unreadable(path: str, error: RasterioIOError) -> DamagedSceneError:
+    if is_remote(path):
+        return DamagedSceneError(
+            f"pixels of {path!r} cannot be read: the server or the connection failed, or the file is damaged there; "
+            f"try again ({told(error)})"
+        )
+    return DamagedSceneError(
+        f"pixels of {path!r} cannot be read: the file is damaged or cut short; copy it again ({told(error)})"
+    )
+
+
 def file_state(path: str) -> tuple[str, int]:
     """What the file system says of a file, in words, and when it was last written to, in ns since 1970."""
     try:
@@ -142,13 +154,15 @@ class ThreadHandles:
             says nothing: a file was written moments ago, within the file system's step of time. A remote raster
             is taken to stay as it is for as long as it is open here.
         """
-        if not self._parts:
-            return self._session
         found = [file_state(part) for part in self._parts]
         now = time.time_ns()
         if any(abs(now - written) < SETTLED_S * 1e9 for _, written in found):
             return None
-        return ";".join(state for state, _ in found)
+        return ";".join(state for state, _ in found) or self._session
+
+    def stamp(self) -> str:
+        """As `state`, whenever the files were written: when it differs they were written to, when not, maybe."""
+        return ";".join(file_state(part)[0] for part in self._parts)
 
     @contextmanager
     def dataset(self) -> Iterator[rasterio.DatasetReader]:
@@ -174,10 +188,7 @@ class ThreadHandles:
                 with gdal_options(self.path):
                     yield handle.dataset
             except RasterioIOError as error:
-                remedy = "or the connection broke: try again" if is_remote(self.path) else "copy it again"
-                raise DamagedSceneError(
-                    f"pixels of {self.path!r} cannot be read: the file is damaged or cut short; {remedy} ({error})"
-                ) from error
+                raise _unreadable(self.path, error) from error
 
     def close(self) -> None:
         """Close every thread's dataset, once its read in progress has ended."""

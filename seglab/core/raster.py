@@ -162,6 +162,10 @@ class Scene:
         """While this stays the same, so do the pixels; None while that cannot be known: see ThreadHandles.state."""
         return self._handles.state()
 
+    def stamp(self) -> str:
+        """When this changes, the scene's files were written to; "" for a remote one: see ThreadHandles.stamp."""
+        return self._handles.stamp()
+
     def read(self, window: Window, bands: Sequence[int | str] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The values of a window.
 

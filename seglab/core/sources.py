@@ -6,7 +6,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from rasterio.windows import Window as RasterWindow
 from seglab.core.adopt import Pixels, pixels_of_array, write_pixels
 from seglab.core.adopt_xarray import pixels_of_xarray
 from seglab.core.handles import is_remote
+from seglab.core.remote import note_version
 from seglab.errors import UnsupportedSceneError
 
 ASSET_KEYS = ("visual", "rgb", "true_color", "image", "ortho", "analytic", "data")
@@ -29,7 +29,6 @@ ASSET_KEYS = ("visual", "rgb", "true_color", "image", "ortho", "analytic", "data
 
 ASSET_ROLES = ("visual", "data")
 _RASTER_TYPES = ("image/tiff", "image/jp2", "image/png", "image/jpeg", "image/vnd.stac.geotiff")
-_HEAD_TIMEOUT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -112,18 +111,8 @@ def _remote_fingerprint(url: str) -> str:
 
     A signed link changes with every signature, so that its query counts only when the server says nothing.
     """
-    if not url.startswith(("http://", "https://")):
-        return _digest(url)
-    request = urllib.request.Request(url, method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=_HEAD_TIMEOUT) as answer:
-            version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-            length = answer.headers.get("Content-Length")
-    except (urllib.error.URLError, OSError, ValueError):  # GDAL opens some that do not answer a HEAD
-        version = length = None
-    if version is None:
-        return _digest(url)
-    return _digest(url.partition("?")[0], version, length)
+    version = note_version(url)
+    return _digest(url) if version is None else _digest(url.partition("?")[0], version)
 
 
 # -- STAC

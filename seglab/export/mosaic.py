@@ -12,12 +12,15 @@ import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterWindow
 
 from seglab.core.class_map import ClassMap, confidence_path
-from seglab.errors import MissingCRSError, RoundMismatchError
+from seglab.core.gdal_errors import told
+from seglab.core.handles import open_dataset
+from seglab.errors import DamagedSceneError, MissingCRSError, RoundMismatchError
 from seglab.jobs import Reporter
 from seglab.store.rasters import RasterWriter
 
@@ -45,9 +48,23 @@ class _Frame:
 class _Sheet:
     """A map as it lies on the mosaic's grid."""
 
+    path: Path
     classes: WarpedVRT
     confidence: WarpedVRT
     box: tuple[float, float, float, float]
+
+    def read(self, window: RasterWindow) -> tuple[np.ndarray, np.ndarray]:
+        """Classes and percent of a window, (rows, cols) uint8.
+
+        Raises:
+            DamagedSceneError: they cannot be read.
+        """
+        try:
+            return self.classes.read(1, window=window), self.confidence.read(1, window=window)
+        except RasterioError as error:
+            raise DamagedSceneError(
+                f"{str(self.path)!r} or its confidence cannot be read ({told(error)}); make that map again"
+            ) from error
 
     def touches(self, window: RasterWindow) -> bool:
         left, top, right, bottom = self.box
@@ -74,12 +91,13 @@ def mosaic(reporter: Reporter, maps: Sequence[Path], path: Path) -> Path:
     Raises:
         MissingCRSError: a map has no place.
         RoundMismatchError: the maps are of other classes.
+        DamagedSceneError: a map cannot be read.
         WriteError: it could not be written; what stood there still does.
         SegLabError: as ClassMap raises.
     """
     names, colours, tags = _common(maps)
     with ExitStack() as files:
-        frame = _frame([files.enter_context(rasterio.open(one)) for one in maps])
+        frame = _frame([files.enter_context(open_dataset(str(one))) for one in maps])
         place = {"crs": frame.crs, "transform": frame.transform, "width": frame.width, "height": frame.height}
         sheets = [_sheet(files, one, place, bounds) for one, bounds in zip(maps, frame.boxes, strict=True)]
         writing = (frame.width, frame.height, frame.transform, frame.crs, "uint8", NO_DATA)
@@ -93,6 +111,7 @@ def mosaic(reporter: Reporter, maps: Sequence[Path], path: Path) -> Path:
                 confidence.write(percent, window.row_off, window.col_off)
             done += window.width * window.height / 1e6
             reporter.update(done, total, message="putting the maps together")
+        classes.complete()  # before its confidence gets its name
     return path
 
 
@@ -135,10 +154,10 @@ def _frame(files: Sequence[rasterio.DatasetReader]) -> _Frame:
 def _sheet(files: ExitStack, path: Path, place: Mapping[str, object], box: tuple[float, float, float, float]) -> _Sheet:
     laid = []
     for file in (path, confidence_path(path)):
-        source = files.enter_context(rasterio.open(file))
+        source = files.enter_context(open_dataset(str(file)))
         warped = WarpedVRT(source, resampling=Resampling.nearest, src_nodata=NO_DATA, nodata=NO_DATA, **place)
         laid.append(files.enter_context(warped))
-    return _Sheet(laid[0], laid[1], box)
+    return _Sheet(path, laid[0], laid[1], box)
 
 
 def _windows(frame: _Frame) -> Iterator[RasterWindow]:
@@ -152,7 +171,7 @@ def _surest(sheets: Sequence[_Sheet], window: RasterWindow) -> tuple[np.ndarray,
     best = np.full((window.height, window.width), NO_DATA, dtype=np.uint8)
     percent = best.copy()
     for sheet in sheets:
-        values, sure = sheet.classes.read(1, window=window), sheet.confidence.read(1, window=window)
+        values, sure = sheet.read(window)
         better = (values != NO_DATA) & ((best == NO_DATA) | (sure > percent))
         best[better], percent[better] = values[better], sure[better]
     return best, percent

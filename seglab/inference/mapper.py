@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
 import torch
+from shapely.geometry.base import BaseGeometry
 
 from seglab.core.masks import rasterize
 from seglab.core.views import View
@@ -138,11 +140,15 @@ class BlockMapper:
         scene, area, pixels = self.plan.encoder.scene, self.plan.settings.area, block.pixels
         if area is not None and not area.intersects(pixels.polygon):
             return np.zeros(pixels.shape, dtype=bool)
+        near = pixels if area is None else _around(area, pixels)
         strips = [
-            Window(pixels.col, row, pixels.width, min(_VALID_ROWS, pixels.row + pixels.height - row))
-            for row in range(pixels.row, pixels.row + pixels.height, _VALID_ROWS)
+            Window(near.col, row, near.width, min(_VALID_ROWS, near.row + near.height - row))
+            for row in range(near.row, near.row + near.height, _VALID_ROWS)
         ]
-        valid = np.concatenate([scene.read(strip)[1] for strip in strips])
+        valid = np.zeros(pixels.shape, dtype=bool)
+        inside = near.row - pixels.row, near.col - pixels.col
+        here = np.s_[inside[0] : inside[0] + near.height, inside[1] : inside[1] + near.width]
+        valid[here] = np.concatenate([scene.read(strip)[1] for strip in strips])
         return valid if area is None else valid & rasterize(area, pixels)
 
     def _logits(self, place: Place) -> np.ndarray:
@@ -163,6 +169,14 @@ class BlockMapper:
             for view, axes in _MIRRORED.items():
                 found.append(np.flip(_decoded(encoder, encoder.embedding_of_view(window, view), prompts), axes))
         return np.mean(found, axis=0, dtype=np.float32)
+
+
+def _around(area: BaseGeometry, pixels: Window) -> Window:
+    """The part of a window that an area may reach: nothing else is read."""
+    left, top, right, bottom = area.intersection(pixels.polygon).bounds
+    col = min(math.floor(left), pixels.col + pixels.width - 1)  # an area may touch the window from outside
+    row = min(math.floor(top), pixels.row + pixels.height - 1)
+    return Window(col, row, max(1, math.ceil(right) - col), max(1, math.ceil(bottom) - row))
 
 
 def block_part(block: Block) -> str:

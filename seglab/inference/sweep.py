@@ -13,11 +13,12 @@ from rasterio.enums import ColorInterp
 
 from seglab.core.class_map import confidence_path
 from seglab.core.raster import Scene
-from seglab.errors import SceneChangedError
+from seglab.errors import DamagedSceneError, SceneChangedError
 from seglab.inference.lattice import Block
 from seglab.inference.mapper import CLASSES, CONFIDENCE, UNMAPPED, BlockMapper, block_part
 from seglab.inference.networks import MapEncoder
 from seglab.inference.plan import WEIGHTS, MappedClass, MapPlan, MapSettings, plan_of
+from seglab.inference.scene_watch import SceneWatch
 from seglab.jobs import Reporter
 from seglab.store.colours import parse_colour
 from seglab.store.parts import PartStore
@@ -124,8 +125,7 @@ def predict_scene(
     with PartStore.making(path.with_name(path.name + PARTS_SUFFIX), plan.to_json()) as store:
         if store.get(WEIGHTS) is None:
             store.put(WEIGHTS, **plan.weights())
-        with _unchanged(encoder.scene, store):
-            _map_missing(reporter, plan, store, workers or ThisThread())
+        _map_missing(reporter, plan, store, workers or ThisThread())
         tags = {"seglab_round": str(round_number), "seglab_scene": encoder.scene.name, PLAN_TAG: plan.identity}
         paths = _assemble(reporter, plan, store, path, classes, tags)
         store.finish()
@@ -133,19 +133,19 @@ def predict_scene(
 
 
 @contextmanager
-def _unchanged(scene: Scene, store: PartStore) -> Iterator[None]:
-    """Notice that the scene's file was written to while it was mapped: blocks of two states are no map."""
-    before = scene.state()
+def _watched(scene: Scene, store: PartStore) -> Iterator[SceneWatch]:
+    """Notice that the scene's file is written to while it is mapped, and drop what was made of it."""
+    watch = SceneWatch(scene)
     try:
-        yield
+        try:
+            yield watch
+        except DamagedSceneError:
+            watch.check(now=True)  # half of another file, maybe
+            raise
+        watch.check(now=True)
     except SceneChangedError:
         store.finish()
         raise
-    if None not in (before, now := scene.state()) and before != now:
-        store.finish()
-        raise SceneChangedError(
-            f"{str(scene.path)!r} was changed while it was being mapped; open it again, and map it then"
-        )
 
 
 def _map_missing(reporter: Reporter, plan: MapPlan, store: PartStore, workers: Workers) -> None:
@@ -159,10 +159,12 @@ def _map_missing(reporter: Reporter, plan: MapPlan, store: PartStore, workers: W
     kept = f", {len(there)} of {len(blocks)} blocks were there" if there else ""
 
     def done(count: float) -> None:
+        watch.check()
         reporter.update(total * count / max(1, len(missing)), total, message=f"mapping{kept}")
 
-    done(0)
-    workers.map_blocks(plan, store, missing, done)
+    with _watched(plan.encoder.scene, store) as watch:
+        done(0)
+        workers.map_blocks(plan, store, missing, done)
 
 
 def _assemble(
@@ -192,4 +194,5 @@ def _assemble(
             for writer, name in ((class_map, CLASSES), (confidence, CONFIDENCE)):
                 if (arrays[name] != UNMAPPED).any():
                     writer.write(arrays[name], block.pixels.row, block.pixels.col)
+        class_map.complete()  # before its confidence gets its name
     return path, confidence_path(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -68,18 +67,28 @@ class PartStore:
                     ) from error
                 with _refusals(folder):
                     store._begin(_text(plan))
-                yield store
+                try:
+                    yield store
+                finally:
+                    if store._finished:
+                        with contextlib.suppress(OSError):
+                            store._clear()  # while nobody else may begin there
         finally:
             if store._finished:
-                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # another run has begun there
+                    (folder / LOCK_NAME).unlink(missing_ok=True)
+                    folder.rmdir()
 
     def _begin(self, plan: str) -> None:
         path = self.folder / PLAN_NAME
         if not path.exists() or path.read_text(encoding="utf-8") != plan:
-            for part in self.folder.iterdir():
-                if part.name != LOCK_NAME:
-                    part.unlink()
+            self._clear()
             atomic.write_bytes(path, plan.encode())
+
+    def _clear(self) -> None:
+        for part in self.folder.iterdir():
+            if part.name != LOCK_NAME:
+                part.unlink(missing_ok=True)  # a worker that was late may have put it away itself
 
     def finish(self) -> None:
         """Say that the parts have become what they were made for: the store goes when `making` ends."""

@@ -20,6 +20,7 @@ from rasterio._err import CPLE_BaseError  # shutil.copy lets GDAL's own errors t
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from seglab.core.gdal_errors import told
 from seglab.errors import WriteError
 from seglab.store import atomic
 from seglab.store.colours import parse_colour
@@ -73,6 +74,7 @@ class RasterWriter:
         self._names = dict(names or {})
         self._classes = bool(colours or names)
         table = _colour_table(colours, self._dtype) if colours else None
+        self._complete = False
         self._lock = threading.Lock()
         self._open = contextlib.ExitStack()
         atomic.remove_leftovers(self.path.parent, self.path.name, _ABANDONED_AFTER_S)
@@ -129,8 +131,25 @@ class RasterWriter:
                 with _refusals(self.path):
                     self._file.write(array.astype(self._dtype, copy=False), 1, window=Window(col, row, cols, rows))
 
+    def complete(self) -> None:
+        """Make the Cloud-Optimized GeoTIFF with its overviews, under a temporary name: `finish` only gives it its own.
+        Files that belong together are all completed before the first one is finished.
+
+        Raises:
+            WriteError: It could not be made; what stood under the name still does.
+        """
+        with self._lock:
+            self._check_open()
+            with contextlib.ExitStack() as failing:
+                failing.push(self._open)
+                with _refusals(self.path), _no_georeference_is_fine():
+                    self._file.close()
+                    rasterio.shutil.copy(self._temp, self._cog, driver="COG", **self._cog_options())
+                failing.pop_all()
+            self._complete = True
+
     def finish(self) -> Path:
-        """Make the Cloud-Optimized GeoTIFF with its overviews and move it to its final name.
+        """Complete the file, where that is not done yet, and move it to its final name.
 
         Returns:
             The final path.
@@ -138,12 +157,11 @@ class RasterWriter:
         Raises:
             WriteError: It could not be made or moved; what stood under the name still does.
         """
+        if not self._complete:
+            self.complete()
         with self._lock:
-            self._check_open()
+            self._complete = False
             with self._open, _refusals(self.path):
-                self._file.close()
-                with _no_georeference_is_fine():
-                    rasterio.shutil.copy(self._temp, self._cog, driver="COG", **self._cog_options())
                 atomic.put_in_place(self._cog, self.path)
                 # a former file's side file (names, statistics) does not describe this one
                 if self._names:
@@ -168,7 +186,7 @@ class RasterWriter:
         """Finish after a clean block (unless that is done already), abort after an exception."""
         if kind is not None:
             self.abort()
-        elif not self._file.closed:
+        elif self._complete or not self._file.closed:
             self.finish()
 
     @property
@@ -198,9 +216,9 @@ def _refusals(path: Path) -> Iterator[None]:
     """Say which file could not be written, and what to do."""
     try:
         yield
-    except (OSError, RasterioError, CPLE_BaseError) as error:
+    except (OSError, RasterioError, CPLE_BaseError, SystemError) as error:  # SystemError: GDAL failed without a word
         raise WriteError(
-            f"cannot write {str(path)!r}: {error}; check free space and permissions, or choose another path"
+            f"cannot write {str(path)!r}: {told(error)}; check free space and permissions, or choose another path"
         ) from error
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from seglab.core.sources import pick_asset
 from seglab.core.windows import Window
 from seglab.errors import SceneNotFoundError, UnsupportedSceneError
 from tests.rasters import make_raster, pattern
+from tests.web import serving
 
 WHOLE = Window(0, 0, 80, 60)
 
@@ -319,41 +317,10 @@ def test_pystac_item(tmp_path: Path) -> None:
 # -- URLs
 
 
-class _Ranges(http.server.SimpleHTTPRequestHandler):
-    """Serves files with byte ranges, as storage services do."""
-
-    def send_head(self) -> Any:
-        wanted = self.headers.get("Range")
-        path = Path(self.translate_path(self.path.partition("?")[0]))
-        if not path.is_file():
-            self.send_error(404)
-            return None
-        data = path.read_bytes()
-        first, last = 0, len(data) - 1
-        if wanted:
-            low, _, high = wanted.removeprefix("bytes=").partition("-")
-            first, last = int(low), min(int(high or last), last)
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(last - first + 1))
-        self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", f'"{hash(data)}"')
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(data[first : last + 1])
-        return None
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Ranges, directory=str(tmp_path))) as web:
-        thread = threading.Thread(target=web.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
+    with serving(tmp_path) as web:
+        yield web.address
 
 
 def test_url(tmp_path: Path, server: str) -> None:
