@@ -18,6 +18,7 @@ def add_command(commands: Any) -> None:
     _add_rounds(benches)
     _add_adapters(benches)
     _add_distill(benches)
+    _add_stego(benches)
     _add_speed(benches)
     _add_cost(benches)
 
@@ -125,6 +126,34 @@ def _adapters(options: argparse.Namespace) -> int:
     families = options.adapters or tuple(ADAPTERS)
     result = run_adapters(**_simulation(options), adapters=families, places=options.places)
     show(result, options.json, format_table)
+    return 0
+
+
+# -- without labels
+
+
+def _add_stego(benches: Any) -> None:
+    parser = _add(benches, "stego", "clusters without labels against the classes, beside PCA and k-means")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of labelled datasets, or one dataset")
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of the folder; all if left out")
+    parser.add_argument("--model", default="tiny_unseen", metavar="NAME", help="whose features")
+    parser.add_argument("--preset", default="potsdam", metavar="NAME", help="potsdam or general")
+    parser.add_argument("--seeds", type=count, default=5, metavar="N", help="runs, each with its own chance")
+    parser.add_argument("--windows", type=count, default=120, metavar="N", help="of each dataset, at most")
+    parser.add_argument("--steps", type=count, default=600, metavar="N", help="of the head")
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="runs at the same time")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="keeps finished runs, to go on from")
+    parser.set_defaults(run=_stego)
+
+
+def _stego(options: argparse.Namespace) -> int:
+    from seglab.bench.stego import format_table, run_stego
+    from seglab.datasets.folder import open_datasets
+
+    names = options.datasets or list(open_datasets(options.folder))
+    same = ("model", "preset", "seeds", "windows", "steps", "jobs", "out")
+    settings = {name: getattr(options, name) for name in same}
+    show(run_stego(options.folder, names, **settings, say=_say), options.json, format_table)
     return 0
 
 
