@@ -52,7 +52,8 @@ class Comparing:
         Raises:
             AgreementError: nobody of that name has made an object.
         """
-        return author_of(self._ledger.in_force(), name)
+        with self._ledger.acting():
+            return author_of(self._ledger.in_force(), name)
 
     def agreement(self, other: str | Path | LabelSession | Annotator, first: Annotator | None = None) -> Agreement:
         """How far another annotator's labels of this scene agree with these: pixels, objects, and where they differ.
@@ -111,9 +112,14 @@ class Comparing:
                 raise AgreementError("that is settled already; undo takes the answer back")
             self._ledger.record("settle", settled.data(self.state, self.shape, self.model_size), "classes")
 
-    def plan_merge(self, other: str | Path | LabelSession | Annotator, keep: str = "both") -> Merged:
+    def plan_merge(
+        self,
+        other: str | Path | LabelSession | Annotator,
+        keep: str = "both",
+        reporter: jobs.Reporter | None = None,
+    ) -> Merged:
         """What `merge_from` would do; nothing is changed."""
-        return self._merged(self._compared(other, None), keep)[0]
+        return self._merged(self._compared(other, reporter), keep)[0]
 
     def merge_from(
         self,

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from seglab.app.annotators import Annotator, noted, object_entry, say
 from seglab.app.importing import new_classes
@@ -43,7 +44,12 @@ class Dispute:
     """What is the matter, for a person."""
 
     @property
-    def geometry(self) -> Any:
+    def class_name(self) -> str:
+        """As the first annotator calls it, or the second one where the first has nothing."""
+        return next(one.class_name for one in (self.first, self.second) if one is not None)
+
+    @property
+    def geometry(self) -> BaseGeometry:
         """All the ground that is in question, scene pixels."""
         return shapely.union_all([one.geometry for one in (self.first, self.second) if one is not None])
 

@@ -1,30 +1,38 @@
-"""Going through proposed objects one by one: in which order, where one is, and what is left."""
+"""Going through what waits for an answer one by one: in which order, where one is, and what is left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
+from seglab.app.disputes import Dispute
 from seglab.app.proposed import ProposedObject, by_nearness, by_score
 
-ORDERS: dict[str, Callable[[Sequence[ProposedObject]], list[ProposedObject]]] = {
+Waiting = TypeVar("Waiting", ProposedObject, Dispute)
+
+ORDERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
     "By score": by_score,
     "Nearest": by_nearness,
 }
 """In which order they come, by its name."""
 
 
-class ReviewQueue:
-    """The proposed objects of a review. An answered one keeps its place, so that undo brings it back there."""
+class ReviewQueue(Generic[Waiting]):
+    """Proposed objects, or disputes. An answered one keeps its place, so that undo brings it back there.
 
-    def __init__(self) -> None:
+    Args:
+        order: one of ORDERS; disputes have no score.
+    """
+
+    def __init__(self, order: str = "By score") -> None:
         self.current: int | None = None
         """Id of the one that is looked at; it waits for an answer."""
-        self._order = next(iter(ORDERS))
-        self._known: dict[int, ProposedObject] = {}
+        self._order = order
+        self._known: dict[int, Waiting] = {}
         self._places: dict[int, int] = {}
         """Place of each in the order, from 0."""
         self._sorted: list[int] = []
-        self._waiting: dict[int, ProposedObject] = {}
+        self._waiting: dict[int, Waiting] = {}
 
     @property
     def order(self) -> str:
@@ -37,12 +45,12 @@ class ReviewQueue:
         self._sort()
 
     @property
-    def waiting(self) -> list[ProposedObject]:
+    def waiting(self) -> list[Waiting]:
         """Those without an answer, in order."""
         return [self._waiting[i] for i in self._sorted if i in self._waiting]
 
     @property
-    def object(self) -> ProposedObject | None:
+    def object(self) -> Waiting | None:
         """The one that is looked at."""
         return None if self.current is None else self._waiting[self.current]
 
@@ -61,11 +69,11 @@ class ReviewQueue:
         self._known = dict(self._waiting)
         self._sort()
 
-    def follow(self, proposals: Sequence[ProposedObject], class_name: str | None = None) -> None:
+    def follow(self, proposals: Sequence[Waiting], class_name: str | None = None) -> None:
         """Take account of answers, new proposals and undo. The one looked at stays as long as it waits.
 
         Args:
-            proposals: of the session.
+            proposals: those that wait now.
             class_name: only those of this class; None: all.
         """
         before, known = self._waiting, self._known

@@ -74,6 +74,7 @@ class Checking:
             if app.session.mask is not None or not app.session.prompts.is_empty:
                 app.messages.show("Accept or reject the mask in hand, then check the map.", "warning")
                 return
+            app.settling.end()
             if app.review.is_on:
                 app.review.end()
             app.objects.select(())

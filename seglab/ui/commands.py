@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from seglab.app.disputes import FIRST, SECOND, UNSURE
 from seglab.app.map_check import BACKGROUND_NAME
 from seglab.ui.keys import CLASS_KEYS, keys_of
 from seglab.ui.toolbar import TOOLS
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
 Action = Callable[[], None]
+SIDES = (FIRST, SECOND)
+"""Who is right in a dispute, by the digit that says so."""
 
 
 STAY = ("undo", "redo", "home", "look", "date:previous", "date:next", "swipe", "escape", "connection", "help", "check")
@@ -51,17 +54,21 @@ def _usual(app: Labeler) -> dict[str, Action]:
         "accept": _answer(app, app.review.confirm, app.labelling.accept),
         "reject": _answer(app, app.review.dismiss, app.labelling.reject),
         "escape": partial(_escape, app),
-        "candidate": _answer(app, partial(app.review.step, 1), app.labelling.next_candidate),
+        "candidate": _settle(
+            app,
+            partial(app.settling.step, 1),
+            _answer(app, partial(app.review.step, 1), app.labelling.next_candidate),
+        ),
         "preview": app.toolbar.toggle_preview,
         "undo": app.labelling.undo,
         "redo": app.labelling.redo,
         "objects": app.tabs.next,
         "review": app.review.toggle,
-        "review:back": partial(app.review.step, -1),
+        "review:back": _settle(app, partial(app.settling.step, -1), partial(app.review.step, -1)),
         "check": app.checking.toggle,
         "background": lambda: app.messages.show(f"0 answers 'background' in a check ({keys_of('check')})."),
         "delete": _answer(app, app.review.dismiss, app.object_editing.delete),
-        "unsure": app.object_editing.mark_unsure,
+        "unsure": _settle(app, partial(app.settling.answer, UNSURE), app.object_editing.mark_unsure),
         "refine": _answer(app, app.review.refine, app.object_editing.refine),
         "split": app.object_editing.split,
         "merge": app.object_editing.merge,
@@ -92,26 +99,34 @@ def _answer(app: Labeler, review: Action, otherwise: Action) -> Action:
     return lambda: review() if app.review.answers else otherwise()
 
 
+def _settle(app: Labeler, settling: Action, otherwise: Action) -> Action:
+    """What a key does while disputes are settled and no mask is being drawn, and what it does else."""
+    return lambda: settling() if app.settling.answers else otherwise()
+
+
 def _class(app: Labeler, number: int) -> None:
-    """Another class for the proposed object that is looked at; else the class is taken in hand."""
-    if app.review.answers:
+    """Who is right in a dispute, or another class for the proposed object that is looked at; else a class in hand."""
+    if app.settling.answers:
+        if number <= len(SIDES):
+            app.settling.answer(SIDES[number - 1])
+    elif app.review.answers:
         app.review.choose_number(number)
     else:
         app.classes.choose_number(number)
 
 
 def _escape(app: Labeler) -> None:
-    """Closes what lies over the map first, then drops the mask, then ends the check or the review."""
+    """Closes what lies over the map first, then drops the mask, then ends the check, the disputes or the review."""
     session = app.session
-    all_sheets = (app.help, app.connection.panel, app.project.code, app.checking.sheet)
-    sheets = [sheet for sheet in all_sheets if sheet.is_open]
+    sheets = [sheet for sheet in app.sheets if sheet.is_open]
     for sheet in sheets:
         sheet.show(False)
     if sheets:
         return
+    going_on = next((one for one in (app.settling, app.review) if one.is_on), None)
     if app.checking.is_on:
         app.checking.end()
-    elif app.review.is_on and session.mask is None and session.prompts.is_empty:
-        app.review.end()
+    elif going_on is not None and session.mask is None and session.prompts.is_empty:
+        going_on.end()
     else:
         app.labelling.reject()

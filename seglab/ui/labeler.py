@@ -14,6 +14,7 @@ from seglab.core.overlay import MapFrame, overlay_png
 from seglab.ui.checking import Checking
 from seglab.ui.class_panel import ClassPanel
 from seglab.ui.commands import commands
+from seglab.ui.comparing import Comparing
 from seglab.ui.connection import Connection
 from seglab.ui.dating import Dating
 from seglab.ui.editing import ClassEditing, ObjectEditing
@@ -37,6 +38,8 @@ from seglab.ui.review_panel import ReviewPanel
 from seglab.ui.reviewing import Review
 from seglab.ui.scenes import Scenes
 from seglab.ui.selecting import Selecting
+from seglab.ui.settling import Settling
+from seglab.ui.sheet import Sheet
 from seglab.ui.toolbar import Toolbar, set_shown
 
 WELCOME = "Choose a class, then click an object. ? shows the keys."
@@ -96,6 +99,8 @@ class Labeler(widgets.VBox):
         self.dating = Dating(self)
         self.connection = Connection(self)
         self.scenes = Scenes(self)
+        self.comparing = Comparing(self)
+        self.settling = Settling(self)
         self._make_map()
         self._make_panels()
         self._commands = commands(self)
@@ -149,15 +154,18 @@ class Labeler(widgets.VBox):
         mapbox.add_class("seglab-mapbox")
         self.side = widgets.VBox([self.scenes.chooser, self.checking.panel, self.classes, self.tabs])
         self.side.add_class("seglab-side")
-        body = widgets.HBox(
-            [mapbox, self.side, self.help, self.connection.panel, self.project.code, self.checking.sheet]
-        )
+        body = widgets.HBox([mapbox, self.side, *self.sheets])
         body.add_class("seglab-body")
         status = widgets.HBox([self.messages, self.figures, self.connection.button])
         status.add_class("seglab-status")
         # The page keeps what comes first, whatever scene is shown: the keys go on working.
         unseen = [self.styling, self.keyboard, self.page, self.strokes, self.panes, self.connection.holder]
-        return [*unseen, self.toolbar, body, self.dating.bar, self.jobs, status]
+        return [*unseen, self.toolbar, body, self.settling.bar, self.dating.bar, self.jobs, status]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """What can lie over the map."""
+        return [self.help, self.connection.panel, self.project.code, self.checking.sheet, self.comparing.sheet]
 
     def _start(self) -> None:
         self._unsubscribe = self.session.subscribe(self._changed)
@@ -284,6 +292,7 @@ class Labeler(widgets.VBox):
         self.objects.show(objects, list(classes), self.review.shown(), len(self.session.proposals))
         self.review.refresh()
         self.object_editing.selection_changed()  # its outline may have changed
+        self.settling.refresh()
         self.tabs.tabs["Objects"].description = f"Objects ({len(objects)})"
 
     def refresh_model(self) -> None:

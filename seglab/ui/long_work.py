@@ -28,7 +28,8 @@ class LongWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         self.running: set[str] = set()
-        """Kinds of jobs that run: "retrain", "predict", "suggest", "propose", "import", "check", "export"."""
+        """Kinds of jobs that run: "retrain", "predict", "suggest", "propose", "import", "check", "export", "compare",
+        "merge"."""
         self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
         self._left: list[LabelSession] = []
         self.forget()

@@ -97,11 +97,12 @@ class MapView:
         self.interest = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="area of interest")
         self.suggestions = ipyleaflet.GeoJSON(data=_EMPTY, pane="suggestions", name="suggestions")
         self.selected = ipyleaflet.GeoJSON(data=_EMPTY, pane="selected", name="selected objects")
+        self.disputed = ipyleaflet.GeoJSON(data=_EMPTY, pane="selected", name="what two annotators dispute")
         self.prompt_box = ipyleaflet.GeoJSON(data=_EMPTY, pane="mask", name="box")
         self.mask = ipyleaflet.ImageOverlay(url="", bounds=[(0, 0), (0, 0)], pane="mask", name="mask")
         self.points = ipyleaflet.LayerGroup(layers=(), name="points")
         ground = (self.encoded, self.areas, self.interest, self.suggestions)
-        for layer in (*ground, self.selected, self.preview, self.prompt_box, self.points):
+        for layer in (*ground, self.selected, self.disputed, self.preview, self.prompt_box, self.points):
             self.map.add(layer)
         self._place = widgets.HTML()
         self.map.add(ipyleaflet.WidgetControl(widget=self._place, position="bottomright", transparent_bg=True))
@@ -285,18 +286,21 @@ class MapView:
 
     def show_selected(self, geometries: Sequence[BaseGeometry], proposed: bool = False) -> None:
         """Outline the selected objects: a light line on a dark one, seen on any ground; broken for proposed ones."""
+        self._set(self.selected, [part for one in geometries for part in self._outlined(one, proposed)])
+
+    def show_disputed(self, first: BaseGeometry | None, second: BaseGeometry | None) -> None:
+        """Outline what two annotators have otherwise: the first one's by a whole line, the second one's by a broken."""
+        sides = ((first, False), (second, True))
+        self._set(
+            self.disputed, [part for one, broken in sides if one is not None for part in self._outlined(one, broken)]
+        )
+
+    def _outlined(self, geometry: BaseGeometry, broken: bool) -> list[dict[str, Any]]:
         shadow = {"color": "#222222", "weight": 7, "fill": False, "opacity": 0.85}
         style = {"color": "#ffffff", "weight": 3, "fill": False, "opacity": 1}
-        style |= {"dashArray": PROPOSED_DASHES} if proposed else {}
-        shapes = [self.frame.geojson(geometry) for geometry in geometries]
-        self._set(
-            self.selected,
-            [
-                {"type": "Feature", "properties": {"style": part}, "geometry": shape}
-                for shape in shapes
-                for part in (shadow, style)
-            ],
-        )
+        style |= {"dashArray": PROPOSED_DASHES} if broken else {}
+        shape = self.frame.geojson(geometry)
+        return [{"type": "Feature", "properties": {"style": part}, "geometry": shape} for part in (shadow, style)]
 
     def show_areas(self, areas: Sequence[BaseGeometry]) -> None:
         """Draw the ground that rounds are judged on and never train on."""

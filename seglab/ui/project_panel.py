@@ -66,10 +66,18 @@ class ProjectPanel(widgets.VBox):
         handlers: what the fields and buttons call.
         folder: of the project.
         example: how a place may be written.
+        annotators: compares labels with those of others.
         adder: adds a scene.
     """
 
-    def __init__(self, handlers: ProjectHandlers, folder: Path, example: str, adder: widgets.Widget) -> None:
+    def __init__(
+        self,
+        handlers: ProjectHandlers,
+        folder: Path,
+        example: str,
+        annotators: widgets.Widget,
+        adder: widgets.Widget,
+    ) -> None:
         self._do = handlers
         self._following = False
         self.areas = widgets.HTML()
@@ -86,6 +94,7 @@ class ProjectPanel(widgets.VBox):
                 section("Areas", self.areas),
                 self._make_accepting(),
                 self._make_import(),
+                annotators,
                 adder,
                 section("Project", where, row(self.cache, self.clear), row(self.code)),
             ]

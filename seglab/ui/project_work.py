@@ -36,7 +36,8 @@ class ProjectWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         example = (PLAIN_EXAMPLES if app.frame.is_plain else EXAMPLES).split(" or ")[0]
-        self.panel = ProjectPanel(self, app.session.project.folder, example, app.scenes.adder.section)
+        folder = app.session.project.folder
+        self.panel = ProjectPanel(self, folder, example, app.comparing.section, app.scenes.adder.section)
         self.code = CodeSheet()
         self._keeps = False
         """Whether what is shown is the person's doing: not before the view that was kept is back."""
@@ -51,6 +52,7 @@ class ProjectWork:
             several = session.scene_name if len(session.scenes) > 1 else ""
             areas = areas_html(session.areas, several)
             self.panel.show(areas, session.tidy, session.overlaps, session.cache_size, self._area_words())
+            app.comparing.refresh()
 
     def _area_words(self) -> str:
         area = self._app.session.state.area_of_interest

@@ -61,6 +61,7 @@ class Review:
         app = self._app
         with app.messages:
             if self.is_on:
+                app.settling.end()
                 self._follow()
                 self.queue.begin()
                 proposed = self.queue.object

@@ -62,3 +62,10 @@ def assert_click_gives_a_mask(page: Page) -> None:
     page.mouse.click(*middle(page))
     page.locator(".seglab-mapbox .leaflet-mask-pane img.leaflet-image-layer").wait_for()
     message_says(page, "Accept it as")
+
+
+def theme(page: Page, name: str) -> None:
+    """Change JupyterLab's theme, "Dark" or "Light", and wait until it is seen."""
+    page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {name}'}})")
+    page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(name == 'Light').lower()}'")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")

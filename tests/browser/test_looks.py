@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.lab import Lab, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import middle, open_labeler
+from tests.browser.seen import middle, open_labeler, theme
 
 NOTEBOOK = "looks.ipynb"
 LONG = "sparsely vegetated gravel banks along the river"
@@ -93,12 +93,6 @@ def app(page: Page, jupyter: Lab) -> Lab:
     wait_for_tiles(page, least=4)
     page.add_style_tag(content="* {transition: none !important}")  # no colours on their way
     return jupyter
-
-
-def theme(page: Page, name: str) -> None:
-    page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {name}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(name == 'Light').lower()}'")
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
 def assert_tab_goes_round(page: Page) -> None:

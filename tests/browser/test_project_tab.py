@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab, run_all, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import message_says, middle, open_labeler, wait_for_rest
+from tests.browser.lab import Lab, ink, run_all, screenshot, wait_for, wait_for_tiles
+from tests.browser.seen import message_says, middle, open_labeler, theme, wait_for_rest
 
 NOTEBOOK = "project.ipynb"
 CELL = """
@@ -69,4 +69,67 @@ def test_project_tab(page: Page, jupyter: Lab) -> None:
     run_all(page)
     wait_for_tiles(page, least=4)
     wait_for(lambda: center(jupyter) == left, "the view that was left", page)
+    assert page.console == []
+
+
+ANNOTATORS = """
+import geopandas
+import seglab
+from shapely.geometry import box
+from seglab.datasets.examples import example
+
+labeler = seglab.label(example("landsat"), classes=["water", "field"], project="p.seglab", author="alice", device="cpu")
+session, grid = labeler.session, labeler.session.grid
+for corners in ((704, 240, 780, 300), (496, 236, 576, 296)):
+    session.paint(box(*corners), crs="pixel")
+    session.accept("water")
+his = [box(700, 240, 780, 300), box(500, 240, 580, 300), box(620, 100, 700, 150)]
+his = geopandas.GeoSeries([grid.geometry_from_pixel(one, grid.crs) for one in his], crs=grid.crs)
+geopandas.GeoDataFrame({"class": ["water", "field", "field"]}, geometry=his).to_file("bob.gpkg")
+labeler
+"""
+
+
+def test_two_annotators(page: Page, jupyter: Lab) -> None:
+    open_labeler(page, jupyter, "annotators.ipynb", ANNOTATORS)
+    page.locator(".seglab-tab", has_text="Project").click()
+    page.locator(".seglab-side input[placeholder='hers.seglab']").fill("bob.gpkg")
+    page.keyboard.press("Enter")
+    sheet = page.locator(".seglab-agreement-sheet")
+    sheet.wait_for()
+    assert "2 disputes, none settled" in sheet.inner_text() and "substantial" in sheet.inner_text()
+    screenshot(page, "agreement_light")
+    theme(page, "Dark")
+    screenshot(page, "agreement_dark")
+    sheet.get_by_text("Settle one by one").click()
+    bar = page.locator(".seglab-settle")
+    wait_for(lambda: "1 of 2" in bar.inner_text(), "the first dispute", page)
+    if "calls it" not in bar.inner_text():
+        page.keyboard.press("n")
+    wait_for(lambda: "bob calls it 'field'" in bar.inner_text(), "the dispute about a class", page)
+    wait_for(lambda: ink(page, "selected"), "the two outlines", page)
+    wait_for_tiles(page, least=4)
+    page.get_by_title("Go through what they dispute, one by one").scroll_into_view_if_needed()
+    screenshot(page, "settling_dark")
+    theme(page, "Light")
+    screenshot(page, "settling_light")
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    page.keyboard.press("2")
+    message_says(page, "bob is right")
+    wait_for(lambda: "alice has not labelled it" in bar.inner_text(), "the other dispute", page)
+    page.keyboard.press("1")
+    wait_for(lambda: "All 2 are settled" in bar.inner_text(), "the end", page)
+    page.keyboard.press("z")
+    wait_for(lambda: "alice has not labelled it" in bar.inner_text(), "the dispute again", page)
+    page.keyboard.press("Escape")
+    bar.wait_for(state="hidden")
+    said = "print(*[(o.class_name, o.author) for o in session.objects])"
+    assert jupyter.run(said, "annotators.ipynb") == "('water', 'alice') ('field', 'bob')\n"
+
+    page.get_by_title("Show how far they agree").click()
+    sheet.get_by_text("Merge…").click()
+    sheet.get_by_text("1 object of bob comes in, yours stay").wait_for()
+    screenshot(page, "merge_asked")
+    sheet.get_by_title("Do it; one undo takes it back").click()
+    wait_for(lambda: "They dispute nothing." in sheet.inner_text(), "the comparison after the merge", page)
     assert page.console == []

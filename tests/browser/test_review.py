@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.lab import Lab, ink, screenshot, wait_for, wait_for_tiles
-from tests.browser.seen import open_labeler, wait_for_rest
+from tests.browser.seen import open_labeler, theme, wait_for_rest
 
 NOTEBOOK = "review.ipynb"
 CELL = """
@@ -41,13 +41,6 @@ def app(page: Page, jupyter: Lab) -> Lab:
     return jupyter
 
 
-def theme(page: Page, name: str) -> None:
-    page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})")
-    dark = "true" if "Dark" in name else "false"
-    page.wait_for_function(f"document.body.dataset.jpThemeLight !== '{dark}'")
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
-
-
 def on_screen(lab: Lab, page: Page, col: float, row: float) -> tuple[float, float]:
     """Where a scene pixel is in the page, once the map rests."""
     wait_for_rest(page, lab, NOTEBOOK)
@@ -69,9 +62,9 @@ def test_review_by_keys(page: Page, app: Lab) -> None:
     wait_for(lambda: ink(page, "proposed"), "the outlines", page)
     assert app.run("print(len(labeler.view.proposed.features))", NOTEBOOK) == "23\n"
     wait_for_tiles(page, least=4)
-    for name in ("JupyterLab Dark", "JupyterLab Light"):
+    for name in ("Dark", "Light"):
         theme(page, name)
-        screenshot(page, f"review_{name.split()[1].lower()}")
+        screenshot(page, f"review_{name.lower()}")
     page.keyboard.press("a")
     progress_is(page, "2 of 23")
     page.keyboard.press("2")
@@ -128,9 +121,9 @@ def test_select_by_click_and_preview(page: Page, app: Lab) -> None:
         return len(sources) == 2 and before not in sources
 
     wait_for(is_redrawn, "another picture of the object", page)
-    for name in ("JupyterLab Dark", "JupyterLab Light"):
+    for name in ("Dark", "Light"):
         theme(page, name)
-        screenshot(page, f"selected_{name.split()[1].lower()}")
+        screenshot(page, f"selected_{name.lower()}")
 
     # the preview
     page.keyboard.press("p")
