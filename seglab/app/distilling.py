@@ -21,6 +21,7 @@ from seglab.app.round_scenes import RoundScene
 from seglab.app.rounds import CurrentModel
 from seglab.core.metrics import confusion, mean_iou
 from seglab.core.windows import sweep_windows
+from seglab.datasets.folder import IGNORE as UNKNOWN
 from seglab.encoding.teaching import CachedTeacher
 from seglab.jobs import Reporter
 from seglab.models.device import compute
@@ -38,10 +39,15 @@ from seglab.training.supervised.pupils import StudentSegmenter
 from seglab.training.supervised.recipe import STUDENT_RECIPE
 from seglab.training.transfer import TransferConfig
 
-LABELLED_WINDOWS = 64
+LABELLED_WINDOWS = 32
 """Windows with labels that a student is shown, at most; each in many ways."""
-UNLABELLED_WINDOWS = 64
+UNLABELLED_WINDOWS = 32
 """Windows without, in all scenes together, at most."""
+SEEN = 2000
+"""Windows that a student sees in all, each as often: with "small" and tiny about twelve minutes on one core, nearly
+half of it for the teacher."""
+SURE = 0.9
+"""Probability from which the teacher's class counts as a label where nobody has labelled."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,10 @@ class StudentWishes:
 
     student: str = "small"
     """Its name: see `seglab.models.student.spec`."""
-    epochs: int = STUDENT_RECIPE.epochs
+    epochs: int | None = None
+    """Times that it sees every window; None: until it has seen SEEN."""
+    sure: float | None = SURE
+    """Probability from which its teacher's class counts as a label where nobody has labelled; None: never."""
     encoder_weights: Path | None = None
     """What its encoder starts from; random weights if None."""
     transfer: TransferConfig = TransferConfig()  # noqa: RUF009 - it is frozen
@@ -115,12 +124,18 @@ def make_student(
     started = time.monotonic()
     model, job = start.encoder.model, making.job
     spec = replace(student_spec(wishes.student), image_size=model.spec.image_size)
-    config = replace(STUDENT_RECIPE, epochs=wishes.epochs, seed=job.config.seed)
+    epochs = wishes.epochs or max(1, round(SEEN / (len(job.chips) + len(unlabelled))))
+    config = replace(STUDENT_RECIPE, epochs=epochs, seed=job.config.seed)
     student = build_student(spec, len(job.classes), encoder_weights=wishes.encoder_weights, seed=config.seed).to(
         model.device
     )
     teacher = CachedTeacher(SamTeacher(model), cache, model.device)
-    pairs = ChipPairs(job.classes, job.chips, unlabelled, job.held_out)
+    guesses = []
+    if wishes.sure is not None:
+        prompts = torch.from_numpy(job.class_prompts)
+        windows = [*(chip.rgb for chip in job.chips), *unlabelled]
+        guesses = teacher_guesses(reporter, model, prompts, windows, wishes.sure)
+    pairs = ChipPairs(job.classes, job.chips, unlabelled, job.held_out, guesses)
     segmenter = StudentSegmenter(student, teacher, wishes.transfer)
     with TemporaryDirectory(prefix="seglab-") as folder:
         result = fit(reporter, segmenter, pairs, pairs.targets, config, Path(folder), parts=pairs.parts)
@@ -132,6 +147,7 @@ def make_student(
         "transfer": asdict(wishes.transfer),
         "losses": [round(entry["train_loss"], 4) for entry in result.history],
         "windows_unlabelled": len(unlabelled),
+        "sure": wishes.sure,
         "validated": bool(job.held_out),
         "validation": None,
         **_judged(model, making, result),
@@ -139,6 +155,39 @@ def make_student(
         "device": str(model.device),
     }
     return student_tensors(student), card
+
+
+def teacher_guesses(
+    reporter: Reporter, model: AdaptedSam, prompts: torch.Tensor, windows: Sequence[np.ndarray], sure: float
+) -> list[np.ndarray]:
+    """What a teacher takes the pixels of windows for, where it is sure.
+
+    Args:
+        reporter: told how many windows are done; may cancel.
+        model: the teacher.
+        prompts: (C, prompt_dim), one per class.
+        windows: (S, S, 3) uint8 each.
+        sure: least probability.
+
+    Returns:
+        (S, S) uint8 each: 0 background, 1..C, UNKNOWN where it is not sure.
+    """
+    found = []
+    for done, rgb in enumerate(windows, start=1):
+        logits = _class_logits(model, prompts, rgb, rgb.shape[:2])
+        chances = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)[0].softmax(0)
+        best, place = chances.max(0)
+        found.append(torch.where(best >= sure, place, UNKNOWN).to(torch.uint8).cpu().numpy())
+        reporter.update(0, message=f"the teacher looks at window {done} of {len(windows)}")
+    return found
+
+
+def _class_logits(model: AdaptedSam, prompts: torch.Tensor, rgb: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
+    """(1, C, *shape) float32: a teacher's scores of a window, against a background of 0."""
+    with torch.inference_mode(), compute(model.device):
+        embedding = model.encode(model.preprocess(torch.from_numpy(rgb)[None]))
+        logits = model.decode_classes(embedding, prompts.to(model.device)).float()
+    return F.interpolate(logits, shape, mode="bilinear", align_corners=False)
 
 
 def _judged(model: AdaptedSam, making: Making, result: SupervisedResult) -> dict[str, Any]:
@@ -153,13 +202,9 @@ def _judged(model: AdaptedSam, making: Making, result: SupervisedResult) -> dict
 def _teacher_miou(model: AdaptedSam, making: Making) -> float:
     """Class mIoU of the teacher's map on the same windows, measured in the same way."""
     job, count = making.job, len(making.job.classes) + 1
-    prompts = torch.from_numpy(job.class_prompts).to(model.device)
+    prompts = torch.from_numpy(job.class_prompts)
     table = np.zeros((count, count + 1), np.int64)
     for chip in job.held_out:
-        with torch.inference_mode(), compute(model.device):
-            embedding = model.encode(model.preprocess(torch.from_numpy(chip.rgb)[None]))
-            logits = model.decode_classes(embedding, prompts).float()
-        shape = chip.class_target.shape
-        logits = F.interpolate(logits, shape, mode="bilinear", align_corners=False)
+        logits = _class_logits(model, prompts, chip.rgb, chip.class_target.shape)
         table += confusion(predicted(logits).cpu().numpy()[0], chip.class_target, count, ignore=IGNORE)
     return round(mean_iou(table), 4)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seglab import jobs
-from seglab.app.distilling import StudentWishes
+from seglab.app.distilling import SURE, StudentWishes
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
 from seglab.app.rounds import Round, comparison
@@ -14,7 +14,6 @@ from seglab.app.state import State
 from seglab.errors import UnknownRoundError
 from seglab.store.project import Project
 from seglab.store.round_files import read_round_file, write_round_file
-from seglab.training.supervised.recipe import STUDENT_RECIPE
 from seglab.training.transfer import TransferConfig
 
 
@@ -67,6 +66,7 @@ class RoundKeeping:
         epochs: int | None = None,
         encoder_weights: str | Path | None = None,
         transfer_weight: float = 1.0,
+        sure: float | None = SURE,
     ) -> jobs.Job[Round]:
         """Make a student of the model in use, in the background: a small network that maps scenes many times faster,
         and answers no clicks (KTDA, arXiv 2412.06664).
@@ -77,9 +77,11 @@ class RoundKeeping:
 
         Args:
             student: "small", "smallest" or "medium", or as published "ktda" or "ktda_mlp".
-            epochs: times that it sees every window; the recipe's if None.
+            epochs: times that it sees every window; chosen if None: about twelve minutes on one core.
             encoder_weights: a file with weights of its ConvNeXt to start from; random ones if None.
             transfer_weight: of the model's features against the labels; 0 learns from the labels alone.
+            sure: probability from which the class that the model in use sees counts as a label where nobody has
+                labelled; None: never.
 
         Raises:
             NoLabelsError: nothing is accepted yet.
@@ -88,9 +90,10 @@ class RoundKeeping:
         """
         wishes = StudentWishes(
             student=student,
-            epochs=STUDENT_RECIPE.epochs if epochs is None else epochs,
+            epochs=epochs,
             encoder_weights=None if encoder_weights is None else Path(encoder_weights),
             transfer=TransferConfig(weight=transfer_weight),
+            sure=sure,
         )
         with self._ledger.acting():
             return self._learner.distill(wishes)

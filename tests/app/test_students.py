@@ -7,11 +7,14 @@ import pytest
 import rasterio
 import shapely
 
+from seglab.app.distilling import teacher_guesses
 from seglab.app.mapping import map_scale
 from seglab.app.round_model import load_round
 from seglab.core.windows import Window
 from seglab.errors import ModelNotFoundError, NoLabelsError, RoundMismatchError, UnknownRoundError
+from seglab.inference.mapper import class_probabilities
 from seglab.inference.plan import MapSettings
+from seglab.jobs import SilentReporter
 from tests.app.test_rounds import label
 from tests.conftest import LAKES
 
@@ -79,3 +82,17 @@ def test_no_window_without_labels_shows_ground_that_is_kept_out(open_lakes, monk
     for rgb in shown:
         windows = np.lib.stride_tricks.sliding_window_view(rgb, (*kept_out.shape[:2], 3))[:, :, 0]
         assert not (windows == kept_out).all(axis=(2, 3, 4)).any()
+
+
+def test_a_teacher_guesses_only_where_it_is_sure(open_lakes) -> None:
+    session = open_lakes()
+    label(session)
+    current, window = session._learner.current, Window(100, 20, 224, 224)
+    prompts = current.class_prompts(session.state)["water"][None]
+    rgb = current.encoder.pixels(window)[0]
+    found = teacher_guesses(SilentReporter(), current.encoder.model, prompts, [rgb], 0.9)[0]
+    chances = class_probabilities(current.encoder, window, prompts)
+    clear = np.abs(chances.max(0) - 0.9) > 0.02  # the session's embedding is rounded to fp16
+    expected = np.where(chances.max(0) >= 0.9, chances.argmax(0), 255)
+    assert (found == expected)[clear].mean() > 0.99
+    assert {0, 1, 255} >= set(np.unique(found)) >= {0, 1}

@@ -26,6 +26,8 @@ class ChipPairs:
     unlabelled: Sequence[np.ndarray]
     """(S, S, 3) uint8 each."""
     held_out: Sequence[TrainingChip]
+    guesses: Sequence[np.ndarray] = ()
+    """What a teacher takes unknown pixels for, (S, S) uint8 masks of those to train on, in their order; () for none."""
     name: str = "chips"
     bands: tuple[int, int, int] = (1, 2, 3)
     extra_bands: tuple[int, ...] = ()
@@ -53,11 +55,17 @@ class ChipPairs:
     def read(self, index: int) -> Pair:
         """One of them, at the size of its pixels."""
         first, second = len(self.chips), len(self.chips) + len(self.unlabelled)
-        if first <= index < second:
+        if index >= second:
+            chip = self.held_out[index - second]
+            return Pair(chip.key, chip.rgb, _mask(chip))
+        if index >= first:
             rgb = self.unlabelled[index - first]
-            return Pair(f"unlabelled {index}", rgb, np.full(rgb.shape[:2], UNKNOWN, np.uint8))
-        chip = self.chips[index] if index < first else self.held_out[index - second]
-        return Pair(chip.key, chip.rgb, _mask(chip))
+            return Pair(f"unlabelled {index}", rgb, self._guessed(index, np.full(rgb.shape[:2], UNKNOWN, np.uint8)))
+        chip = self.chips[index]
+        return Pair(chip.key, chip.rgb, self._guessed(index, _mask(chip)))
+
+    def _guessed(self, index: int, mask: np.ndarray) -> np.ndarray:
+        return np.where(mask == UNKNOWN, self.guesses[index], mask) if self.guesses else mask
 
 
 def _mask(chip: TrainingChip) -> np.ndarray:

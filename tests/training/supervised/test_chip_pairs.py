@@ -26,6 +26,15 @@ def test_what_nobody_has_labelled_is_unknown():
     assert pairs.read(2).id == "there"
 
 
+def test_a_teachers_guess_counts_where_nobody_has_labelled():
+    guess, unsure = np.full((4, 4), 1, np.uint8), np.full((4, 4), 255, np.uint8)
+    pairs = ChipPairs(("lake", "wood"), [CHIP], [np.zeros((4, 4, 3), np.uint8)] * 2, [CHIP], [guess, guess, unsure])
+    assert pairs.read(0).mask.tolist() == [[0, 0, 1, 1]] * 2 + [[1, 1, 2, 2]] * 2
+    assert (pairs.read(1).mask == 1).all()
+    assert (pairs.read(2).mask == 255).all()
+    assert pairs.read(3).mask[2:, :2].tolist() == [[255, 255]] * 2  # nobody guesses at what judges
+
+
 def test_without_held_out_ground_the_training_chips_stand_in():
     pairs = ChipPairs(("lake",), [CHIP], [np.zeros((4, 4, 3), np.uint8)], [])
     assert [list(part) for part in pairs.parts] == [[0, 1], [0]]
