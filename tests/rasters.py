@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,3 +128,15 @@ def make_raster(
             with rasterio.open(path, "r+") as file:
                 file.build_overviews(list(overviews), Resampling.average)
     return Path(path)
+
+
+def damage_tile(path: Path, row: int, col: int) -> None:
+    """Overwrite a tile of a compressed, tiled GeoTIFF with zeros; size and times of the file stay as they are."""
+    times, data = path.stat(), bytearray(path.read_bytes())
+    with rasterio.open(path) as file:
+        offset, size = (
+            int(file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE")
+        )
+    data[offset : offset + size] = bytes(size)
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

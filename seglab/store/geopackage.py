@@ -24,8 +24,14 @@ KEY_COLUMN = "id"
 PIXEL_NOTE = "Pixel coordinates (column, row) of an image without georeference; origin at its top-left corner"
 
 _LOCK_WAIT_S = 1.0
-_REFUSALS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, NotImplementedError)
-"""What pyogrio raises for a disk that is full, names that clash (`Class`, `fid`), and types without a column type."""
+_REFUSALS = (
+    pyogrio.errors.DataSourceError,
+    pyogrio.errors.DataLayerError,
+    pyogrio.errors.FeatureError,
+    NotImplementedError,
+    sqlite3.Error,
+)
+"""What pyogrio and SQLite raise for a full disk, names that clash (`Class`, `fid`), and types without a column type."""
 
 
 def write(labels: gpd.GeoDataFrame, path: Path, layer: str, styles: Mapping[str, str]) -> None:
@@ -43,11 +49,16 @@ def write(labels: gpd.GeoDataFrame, path: Path, layer: str, styles: Mapping[str,
     """
     qml = categorised_qml(CLASS_COLUMN, styles)
     with atomic.temporary(path) as temp:
-        _write_layer(labels, temp, layer)
-        with contextlib.closing(sqlite3.connect(temp)) as database, database:
-            add_style(database, layer, qml)
-            if KEY_COLUMN in labels.columns:
-                index_rows(database, layer, KEY_COLUMN)
+        try:
+            _write_layer(labels, temp, layer)
+            with contextlib.closing(sqlite3.connect(temp)) as database, database:
+                add_style(database, layer, qml)
+                if KEY_COLUMN in labels.columns:
+                    index_rows(database, layer, KEY_COLUMN)
+        except _REFUSALS as error:
+            raise WriteError(
+                f"cannot write {str(path)!r}: {error}; check free space, and rename or drop columns of that kind"
+            ) from error
         _put_in_place(temp, path)
 
 
@@ -98,20 +109,15 @@ def _write_layer(labels: gpd.GeoDataFrame, path: Path, layer: str) -> None:
     with warnings.catch_warnings():
         # pixel coordinates have none
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        try:
-            pyogrio.write_dataframe(
-                labels,
-                path,
-                layer=layer,
-                driver="GPKG",
-                geometry_type="MultiPolygon" if polygonal else "Unknown",
-                promote_to_multi=bool(polygonal),
-                layer_options=options,
-            )
-        except _REFUSALS as error:
-            raise WriteError(
-                f"cannot write the labels: {error}; check free space, and rename or drop columns of that kind"
-            ) from error
+        pyogrio.write_dataframe(
+            labels,
+            path,
+            layer=layer,
+            driver="GPKG",
+            geometry_type="MultiPolygon" if polygonal else "Unknown",
+            promote_to_multi=bool(polygonal),
+            layer_options=options,
+        )
 
 
 def _put_in_place(temp: Path, path: Path) -> None:

@@ -24,6 +24,7 @@ from seglab.core.gdal_errors import told
 from seglab.errors import WriteError
 from seglab.store import atomic
 from seglab.store.colours import parse_colour
+from seglab.store.tile_check import WrittenTiles
 
 BLOCK_SIZE = 512
 """Tile size of the file, in pixels; writes that cover whole tiles are the cheapest."""
@@ -75,6 +76,7 @@ class RasterWriter:
         self._classes = bool(colours or names)
         table = _colour_table(colours, self._dtype) if colours else None
         self._complete = False
+        self._tiles = WrittenTiles(BLOCK_SIZE, nodata)
         self._lock = threading.Lock()
         self._open = contextlib.ExitStack()
         atomic.remove_leftovers(self.path.parent, self.path.name, _ABANDONED_AFTER_S)
@@ -129,6 +131,7 @@ class RasterWriter:
                 )
             if array.size:
                 with _refusals(self.path):
+                    self._tiles.note(array, row, col)
                     self._file.write(array.astype(self._dtype, copy=False), 1, window=Window(col, row, cols, rows))
 
     def complete(self) -> None:
@@ -144,7 +147,9 @@ class RasterWriter:
                 failing.push(self._open)
                 with _refusals(self.path), _no_georeference_is_fine():
                     self._file.close()
+                    self._tiles.check(self._temp)
                     rasterio.shutil.copy(self._temp, self._cog, driver="COG", **self._cog_options())
+                    self._tiles.check(self._cog)
                 failing.pop_all()
             self._complete = True
 
@@ -173,7 +178,7 @@ class RasterWriter:
     def abort(self) -> None:
         """Drop everything written; what stood under the name still does. Does nothing after `finish`."""
         # a full disk may refuse the last flush of what is dropped anyway
-        with self._lock, contextlib.suppress(WriteError, RasterioError, CPLE_BaseError):
+        with self._lock, contextlib.suppress(WriteError, RasterioError, CPLE_BaseError, SystemError):
             self._open.close()
 
     def __enter__(self) -> RasterWriter:

@@ -16,15 +16,26 @@ import seglab
 from seglab.app.many_scenes import ManySettings, map_scenes, target_paths
 from seglab.app.round_model import RoundModel, load_round
 from seglab.cli import main
-from seglab.errors import ProjectError, RoundMismatchError, UnknownRoundError
+from seglab.core import handles
+from seglab.errors import (
+    DamagedSceneError,
+    ProjectError,
+    RoundMismatchError,
+    SceneNotFoundError,
+    UnknownRoundError,
+    WriteError,
+)
 from seglab.export.mosaic import mosaic
 from seglab.jobs import SilentReporter
+from tests.disk import room_for
+from tests.rasters import damage_tile
+from tests.web import serving
 
 SIDE = 300
 PONDS = ((80, 90), (210, 200))
 
 
-def write_scene(path: Path, east: float, size: float = 10.0, bands: int = 3, crs: int | None = 32633) -> Path:
+def write_scene(path: Path, east: float, size: float = 10.0, bands: int = 3, crs: int | None = 32633, **more) -> Path:
     """A scene with two ponds, `east` metres from the first one."""
     rows, cols = np.mgrid[:SIDE, :SIDE]
     water = np.any([(cols - c) ** 2 + (rows - r) ** 2 < 40**2 for c, r in PONDS], axis=0)
@@ -32,7 +43,7 @@ def write_scene(path: Path, east: float, size: float = 10.0, bands: int = 3, crs
     image = np.where(water, np.array([24, 46, 92, 30])[:bands, None, None], 120) + noise
     with rasterio.open(
         path, "w", driver="GTiff", width=SIDE, height=SIDE, count=bands, dtype="uint8", crs=crs,
-        transform=from_origin(500_000 + east, 5_000_000, size, size),
+        transform=from_origin(500_000 + east, 5_000_000, size, size), **more,
     ) as target:  # fmt: skip
         target.write(np.clip(image, 1, 255).astype(np.uint8))
     return path
@@ -92,6 +103,28 @@ def test_what_fails_is_listed_and_the_others_are_mapped(model: RoundModel, tmp_p
         model.open(grey)
 
 
+def test_what_breaks_on_the_way_does_not_stop_the_others(model: RoundModel, tmp_path: Path, monkeypatch) -> None:
+    """A damaged tile, a server that fails, a disk without room for one map: each is said, and the next run goes on."""
+    names, tiled = ("torn", "web", "full", "fine"), {"tiled": True, "compress": "deflate"}
+    sources = [write_scene(tmp_path / f"{name}.tif", 0, **tiled) for name in names]
+    damage_tile(sources[0], 1, 1)
+    monkeypatch.setitem(handles._REMOTE_OPTIONS, "GDAL_HTTP_RETRY_DELAY", "0.01")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "full.tif.parts").touch()  # its blocks have no place
+    with serving(tmp_path) as web:
+        sources[1] = web / "web.tif"
+        web.fails_after = 1
+        targets = target_paths(sources, tmp_path / "maps")
+        found = map_scenes(SilentReporter(), model, sources, targets, ManySettings())
+    assert [one.error is None for one in found] == [False, False, False, True]
+    assert "torn.tif" in found[0].error and "X offset 1, Y offset 1" in found[0].error
+    assert "web.tif" in found[1].error and "full.tif" in found[2].error
+    standing = sorted(path.name for path in (tmp_path / "maps").glob("*.tif") if path.is_file())
+    assert standing == ["fine.tif", "fine_confidence.tif"]
+    (tmp_path / "maps" / "full.tif.parts").unlink()
+    assert map_scenes(SilentReporter(), model, sources[2:3], targets[2:3], ManySettings())[0].error is None
+
+
 def test_a_finished_map_stays_as_it_is_and_an_edited_scene_is_mapped_again(model: RoundModel, tmp_path: Path) -> None:
     scene, target = write_scene(tmp_path / "s.tif", 0), tmp_path / "m.tif"
     before = _mapped(model, scene, target)
@@ -145,6 +178,23 @@ def test_a_mosaic_takes_the_surer_map_where_two_overlap(model: RoundModel, tmp_p
     np.testing.assert_array_equal(whole[:, 200:SIDE], np.where(right, values[1][:, :100], values[0][:, 200:]))
     np.testing.assert_array_equal(percent[:, 200:SIDE], np.maximum(sure[0][:, 200:], sure[1][:, :100]))
     assert right.any() and not right.all()
+
+
+def test_a_mosaic_of_a_damaged_map_names_it(model: RoundModel, tmp_path: Path) -> None:
+    paths = [write_scene(tmp_path / f"{n}.tif", east) for n, east in (("a", 0), ("b", 2000))]
+    targets = target_paths(paths, tmp_path / "maps")
+    map_scenes(SilentReporter(), model, paths, targets, ManySettings())
+    whole = targets[1].read_bytes()
+    damage_tile(targets[1], 0, 0)
+    with pytest.raises(DamagedSceneError, match=r"b\.tif.*again"):
+        mosaic(SilentReporter(), targets, tmp_path / "all.tif")
+    targets[1].write_bytes(whole)
+    with room_for(2_000), pytest.raises(WriteError, match=r"all(_confidence)?\.tif.*free space"):
+        mosaic(SilentReporter(), targets, tmp_path / "all.tif")
+    assert not [path.name for path in tmp_path.iterdir() if "all" in path.name]
+    targets[1].with_name("b_confidence.tif").unlink()
+    with pytest.raises(SceneNotFoundError, match=r"b_confidence\.tif"):
+        mosaic(SilentReporter(), targets, tmp_path / "all.tif")
 
 
 def _read(path: Path) -> np.ndarray:

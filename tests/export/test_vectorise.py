@@ -18,6 +18,7 @@ from affine import Affine
 
 from seglab.core import outlines
 from seglab.errors import (
+    DamagedSceneError,
     JobCancelled,
     MissingCRSError,
     MissingPackageError,
@@ -26,10 +27,12 @@ from seglab.errors import (
     UnknownClassError,
     UnknownFormatError,
     UnsupportedSceneError,
+    WriteError,
 )
 from seglab.export.vectorise import Vectorising, vectorise
 from seglab.jobs import SilentReporter
 from seglab.store.rasters import RasterWriter
+from tests.disk import room_for
 
 UNMAPPED = 255
 UTM = Affine(10.0, 0.0, 600_000.0, 0.0, -10.0, 5_000_000.0)
@@ -207,3 +210,28 @@ def test_right_angles_for_the_classes_that_are_named(tmp_path: Path) -> None:
     assert table.hectares["field"] == pytest.approx(40 * 24 / 100, rel=0.02)
     with pytest.raises(UnknownClassError, match="no class 'roof'"):
         vectorise(SILENT, source, tmp_path / "out.geojson", Vectorising(right_angles=("roof",)))
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet", ".fgb", ".geojson"])
+def test_a_full_disk_leaves_what_stood_there(tmp_path: Path, suffix: str) -> None:
+    array = np.random.default_rng(0).integers(1, 4, (60, 60)).astype(np.uint8)
+    with RasterWriter(tmp_path / "map.tif", 60, 60, UTM, "EPSG:32632", "uint8", UNMAPPED) as writer:
+        writer.write(array, 0, 0)
+    target = tmp_path / f"former{suffix}"
+    target.write_bytes(b"former")
+    with room_for(5_000), pytest.raises(WriteError, match=rf"former\{suffix}.*free space"):
+        vectorise(SILENT, tmp_path / "map.tif", target)
+    assert target.read_bytes() == b"former" and not [p for p in tmp_path.iterdir() if "seglab-tmp" in p.name]
+    vectorise(SILENT, tmp_path / "map.tif", target)
+    assert len(gpd.read_parquet(target) if suffix == ".parquet" else gpd.read_file(target)) > 100
+
+
+def test_a_torn_map_names_its_rows(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(1, 200, (1200, 600)).astype(np.uint8)
+    with RasterWriter(tmp_path / "map.tif", 600, 1200, UTM, "EPSG:32632", "uint8", UNMAPPED) as writer:
+        writer.write(array, 0, 0)
+    data = (tmp_path / "map.tif").read_bytes()
+    (tmp_path / "map.tif").write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(DamagedSceneError, match=r"rows \d+ to \d+ of .*map\.tif.*make the map again"):
+        vectorise(SILENT, tmp_path / "map.tif", tmp_path / "out.gpkg")
+    assert not (tmp_path / "out.gpkg").exists()

@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from seglab.errors import WriteError
 from seglab.store.rasters import RasterWriter
+from tests.disk import room_for
 
 UTM = SimpleNamespace(transform=Affine(30, 0, 400_000, 0, -30, 4_600_000), crs=pyproj.CRS(32612))
 ROTATED = SimpleNamespace(transform=Affine(8, 3, 400_000, 2, -9, 4_600_000), crs="EPSG:32612")
@@ -293,6 +294,20 @@ def test_a_full_disk_leaves_the_former_raster(tmp_path, former, spawn, room):
     """Noise of 1 MiB: with little room the blocks fail, with more of it the overviews of the final file do."""
     said = spawn(FILL_THE_DISK, tmp_path / "map.tif", room).communicate()[0]
     assert said.startswith("refused:") and "map.tif" in said
+    assert contents(tmp_path) == former
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of a process's files")
+@pytest.mark.parametrize("room", [1_000, 40_000, 270_000])
+def test_a_last_tile_that_does_not_reach_a_full_disk_is_missed(tmp_path, former, room):
+    """GDAL writes it on closing, and says nothing."""
+    noise = np.random.default_rng(0).integers(1, 256, (100, 700), dtype=np.uint8)
+    with (
+        room_for(room),
+        pytest.raises(WriteError, match=r"map\.tif.*free space"),
+        open_writer(tmp_path / "map.tif") as one,
+    ):
+        one.write(noise, 0, 0)
     assert contents(tmp_path) == former
 
 
