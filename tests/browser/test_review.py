@@ -50,7 +50,8 @@ def on_screen(lab: Lab, page: Page, col: float, row: float) -> tuple[float, floa
 
 
 def progress_is(page: Page, text: str) -> None:
-    wait_for(lambda: page.locator(".seglab-review .seglab-progress").inner_text().strip() == text, f"the progress {text!r}", page)
+    shown = page.locator(".seglab-review .seglab-progress")
+    wait_for(lambda: shown.inner_text().strip() == text, f"the progress {text!r}", page)
 
 
 def test_review_by_keys(page: Page, app: Lab) -> None:
