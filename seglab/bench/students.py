@@ -2,7 +2,8 @@
 
 KTDA's ablations (arXiv 2412.06664) at equal labels: of a dataset's training part some images keep their labels; a SAM
 is adapted on those; students learn from the same labels and, on all images of the part, from the adapted SAM. All are
-judged on the validation part of the committed split, after their last epoch: no epoch is chosen on it.
+judged on the validation part of the committed split, students after their last epoch: no epoch is chosen on it. The
+teacher is the round that `seglab train` leaves, whose epoch was chosen on that part: its own figure flatters it.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ def run_students(
             features are kept in a folder beside it.
 
     Returns:
-        "student", "labels", "seeds", "epochs", and "datasets": by name, by variant (TEACHER first), mIoU after the last
-        epoch by seed: a list. JSON values only.
+        "student", "labels", "seeds", "epochs", and "datasets": by name, by variant (TEACHER first), mIoU by seed: a
+        list. JSON values only.
 
     Raises:
         DatasetError: a dataset is missing or not in the split.
@@ -127,7 +128,8 @@ def run_students(
     figures: dict[str, dict[str, list[float]]] = {}
     for record in records:
         run = record["run"]
-        figures.setdefault(run["dataset"], {}).setdefault(run["variant"], []).append(record["last"]["mIoU"])
+        measured = record["best" if run["variant"] == TEACHER else "last"]
+        figures.setdefault(run["dataset"], {}).setdefault(run["variant"], []).append(measured["mIoU"])
     return {"student": student, "labels": labels, "seeds": seeds, "epochs": epochs, "datasets": figures}
 
 
