@@ -91,7 +91,7 @@ def describe(progress: Progress) -> str:
         parts.append(f"{_number(progress.rate)} {_plural(progress.unit)}".strip() + "/s")
     if progress.seconds_left is not None and counts:
         parts.append(f"{_duration(progress.seconds_left)} left")
-    parts += [f"{FIGURES.get(name, name)} {value:.3f}" for name, value in progress.values.items()]
+    parts += [f"{FIGURES.get(name, name)} {value:.2f}" for name, value in progress.values.items()]
     return " · ".join(parts)
 
 
@@ -105,8 +105,7 @@ def _number(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    seconds = round(seconds)
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def curve(values: list[float]) -> str:

@@ -102,11 +102,10 @@ class Labelling:
         if app.session.mask is None:
             return
         accept = f"Accept it as {app.classes.chosen!r} ({keys_of('accept')})"
-        correct = "correct it with plus and minus points"
-        if len(app.session.candidates) > 1:
-            app.messages.show(f"{accept}, {correct}, or look at the next mask ({keys_of('candidate')}).")
+        if len(app.session.candidates) > 1:  # in one line, beside the mask's figures
+            app.messages.show(f"{accept}, add points, or see the next mask ({keys_of('candidate')}).")
         else:
-            app.messages.show(f"{accept}, or {correct}.")
+            app.messages.show(f"{accept}, or correct it with plus and minus points.")
 
     # -- with the mask
 

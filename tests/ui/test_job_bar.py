@@ -19,15 +19,15 @@ from seglab.ui.job_bar import CURVE_POINTS, JobBar, JobRow, MessageBar, curve, d
         (Progress(message="reading"), "reading"),
         (
             Progress(20, 80, "step", 2.0, "training", {"loss": 0.4567, "iou": 0.8}),
-            "20 of 80 steps · 2 steps/s · 30 s left · loss 0.457 · IoU 0.800",
+            "20 of 80 steps · 2 steps/s · 30 s left · loss 0.46 · IoU 0.80",
         ),
         (
             Progress(0, 80, "step", None, "a quick preview", {"loss": 0.5}),
-            "a quick preview · 0 of 80 steps · loss 0.500",
+            "a quick preview · 0 of 80 steps · loss 0.50",
         ),
         (Progress(80, 80, "step", 2.0, "judging the round"), "judging the round · 80 of 80 steps"),
         (Progress(3, None, "window", 1.5), "1.5 windows/s"),
-        (Progress(1.26, 900.0, "Mpx", 0.5), "1.3 of 900 Mpx · 0.5 Mpx/s · 29 min 57 s left"),
+        (Progress(1.26, 900.0, "Mpx", 0.5), "1.3 of 900 Mpx · 0.5 Mpx/s · 30 min left"),
     ],
 )
 def test_describe(progress, words):
