@@ -5,6 +5,7 @@ const SUPPRESS = "data-lm-suppress-shortcuts"; // Lumino runs no shortcut for a 
 const TEXT = "textarea, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], [type=button])";
 const PRESSED = "button, a[href], summary"; // Enter and Space press these
 const PANS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "+", "=", "-", "_"]; // Leaflet's, heard at the document
+const MOVES = "Tab"; // Leaflet gives the map its focus ring back, which it takes away at a press of the mouse
 
 // "Ctrl+Shift+z": a letter in lower case, whatever Caps Lock says; Cmd counts as Ctrl.
 function nameOf(event) {
@@ -72,7 +73,7 @@ function listen(model, root, signal) {
   root.addEventListener(
     "keydown",
     (event) => {
-      if (!event.ctrlKey && !event.metaKey && !PANS.includes(event.key)) event.stopPropagation();
+      if (!event.ctrlKey && !event.metaKey && ![...PANS, MOVES].includes(event.key)) event.stopPropagation();
     },
     { signal },
   );
