@@ -57,6 +57,7 @@ class Reviewing:
         origin: str,
         instead_of: Sequence[int] = (),
         crs: Any = None,
+        reporter: jobs.Reporter | None = None,
     ) -> tuple[ProposedObject, ...]:
         """Propose objects for a person to confirm or to dismiss; one action, which undo takes back.
 
@@ -70,6 +71,7 @@ class Reviewing:
             origin: who proposes, in words; confirmed objects keep it.
             instead_of: ids of waiting proposed objects that these make obsolete.
             crs: see `click`.
+            reporter: for calls inside a job; a cancelled one proposes nothing.
 
         Returns:
             What was proposed, in order.
@@ -82,8 +84,9 @@ class Reviewing:
             raise ProposalError("give as many class names, and scores, as outlines")
         if not all(0 <= score <= 1 for score in scores):
             raise ProposalError("scores lie between 0 and 1")
-        found = []
-        for outline, name, score in zip(outlines, class_names, scores, strict=True):
+        found, reporter = [], reporter or jobs.SilentReporter()
+        for number, (outline, name, score) in enumerate(zip(outlines, class_names, scores, strict=True)):
+            reporter.update(number, len(outlines))
             inside = outline_in_scene(outline, self.grid, crs)
             if inside is not None:
                 found.append(scored_entry(name, inside, window_around(inside, self.model_size, 1, self.shape), score))

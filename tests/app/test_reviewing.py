@@ -57,6 +57,22 @@ def test_confirmed_objects_are_objects_and_keep_where_they_came_from(session: La
     assert saved["origin"].tolist() == ["a test"] * 2
 
 
+def test_proposing_tells_how_far_it_is_and_a_cancelled_one_proposes_nothing(session: LabelSession) -> None:
+    told = []
+
+    class Reporter(SilentReporter):
+        def update(self, done, total=None, message=None, **values) -> None:
+            told.append((done, total))
+            if len(told) == 5:
+                raise errors.JobCancelled("no")
+
+    assert len(propose(session, *THREE, reporter=Reporter())) == 3
+    assert told == [(0, 3), (1, 3), (2, 3)]
+    with pytest.raises(errors.JobCancelled):
+        propose(session, *THREE, reporter=Reporter())
+    assert len(session.proposals) == 3
+
+
 def test_everything_is_undone_and_redone(session: LabelSession, open_lakes) -> None:
     ids = propose(session, *THREE)
     session.confirm(*ids[:2])
