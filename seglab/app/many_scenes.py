@@ -15,9 +15,8 @@ from seglab.app.mapping import describe_map
 from seglab.app.round_model import RoundModel
 from seglab.core.dates import told_date
 from seglab.core.grid import Grid
-from seglab.core.handles import open_dataset
 from seglab.core.scene_lists import scene_name
-from seglab.core.sources import locate
+from seglab.core.sources import megapixels
 from seglab.errors import JobCancelled, MissingCRSError, OutsideSceneError, SegLabError, WriteError
 from seglab.inference.plan import MapSettings
 from seglab.inference.sweep import Prediction, Workers
@@ -137,8 +136,7 @@ def area_in(grid: Grid, polygons: gpd.GeoDataFrame) -> BaseGeometry:
 def _megapixels(source: Any) -> float:
     """The size of a scene, from its header; 0 where it cannot be told: opening it will say why."""
     try:
-        with open_dataset(locate(source).path) as file:
-            return file.width * file.height / 1e6
+        return megapixels(source)
     except SegLabError:
         return 0.0
 

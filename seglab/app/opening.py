@@ -46,7 +46,8 @@ def open_session(
 
     Args:
         source: a path, a URL, an xarray.DataArray or Dataset, a STAC item, or a NumPy image; or several dates of one
-            place: an xarray object with an axis of times, or sources by their date ({"2020-06-01": "a.tif", ...}, for
+            place: an xarray object, a NetCDF file or a Zarr store with an axis of times, or sources by their date
+            ({"2020-06-01": "a.tif", ...}, for
             files whose names tell it `seglab.by_date(paths)`). A list of those: several
             scenes of one project, of which the one that was used last is opened. A project's folder, or None with
             `project`: the scene of it that was used last.

@@ -9,6 +9,7 @@ from typing import Any
 
 from affine import Affine
 
+from seglab.core.cubes import is_cube
 from seglab.core.dated_scenes import DatedScenes
 from seglab.core.grid import Grid, parse_crs
 from seglab.core.handles import is_remote
@@ -29,15 +30,16 @@ def scene_card(imagery: DatedScenes, source: Any, folder: Path) -> dict[str, Any
         folder: the project's.
     """
     scene = imagery.scene
+    path = str(Path(source).expanduser().absolute()) if is_cube(source) else str(scene.path)
     card = {
         "name": imagery.name,
         **grid_card(scene.grid),
-        "path": str(scene.path),
+        "path": path,
         "identity": imagery.name if imagery.dates or isinstance(source, (str, Path)) else scene.fingerprint,
     }
     if imagery.dates:
         return card | dates_of(imagery)
-    beside = None if is_remote(scene.path) else _beside(Path(scene.path), folder)
+    beside = None if is_remote(path) else _beside(Path(path), folder)
     return card if beside is None else card | {"beside": beside}
 
 

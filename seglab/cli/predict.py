@@ -24,7 +24,7 @@ def add_command(commands: Any) -> None:
     """Add the command to the parser's subparsers."""
     summary = "map scenes by a trained round: classes and confidence as Cloud-Optimized GeoTIFFs"
     parser = commands.add_parser("predict", help=summary, description=summary)
-    scenes = "a raster (path or URL), a folder of rasters, a .txt with one per line, or STAC (.json)"
+    scenes = "a raster (path or URL), NetCDF or Zarr, a folder of rasters, a .txt with one per line, or STAC (.json)"
     parser.add_argument("scenes", metavar="SCENE", nargs="+", help=scenes)
     rounds = "a project's folder (its round in use), PROJECT/rounds/003, or a file from export_round"
     parser.add_argument("--round", required=True, metavar="ROUND", help=rounds)

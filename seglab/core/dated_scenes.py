@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seglab.core.cubes import CubeLayer
 from seglab.core.dates import dated_sources, iso_date
 from seglab.core.grid import Grid
 from seglab.core.handles import open_dataset
@@ -99,7 +100,8 @@ class DatedScenes:
     @property
     def files(self) -> dict[str, str]:
         """The path or URL of each date's raster; those in memory have none."""
-        return {date: source for date, source in self._sources.items() if isinstance(source, str)}
+        paths = {date: one.path if isinstance(one, CubeLayer) else one for date, one in self._sources.items()}
+        return {date: path for date, path in paths.items() if isinstance(path, str)}
 
     def at(self, date: str) -> Scene:
         """The scene of a date: see `known`.

@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from seglab.core.adopt_xarray import time_axis
+from seglab.core.cubes import CubeLayer, is_cube, open_cube
 from seglab.core.handles import is_remote, open_dataset
 from seglab.core.sources import is_stac, pick_asset
 from seglab.errors import DateError, UnsupportedSceneError
@@ -50,7 +51,8 @@ def dated_sources(source: Any) -> DatedSources | None:
     """The sources of a source's dates; None for one that has no time axis.
 
     Args:
-        source: an xarray.DataArray or Dataset with an axis of times, or a mapping of sources by their date.
+        source: an xarray.DataArray or Dataset with an axis of times, a NetCDF file or a Zarr store that has one, or a
+            mapping of sources by their date.
 
     Raises:
         DateError: a date is missing, not understood, or there twice.
@@ -59,13 +61,31 @@ def dated_sources(source: Any) -> DatedSources | None:
     if xarray is not None and isinstance(source, xarray.DataArray | xarray.Dataset):
         axis = time_axis(source)
         return None if axis is None else _of_xarray(source, axis)
+    if is_cube(source):
+        layers = cube_layers(source)
+        return DatedSources(Path(os.fspath(source)).stem, layers) if layers else None
     if not isinstance(source, Mapping) or is_stac(source):
         return None
     if not source:
         raise DateError("no date is given; name at least one file, for example {'2020-06-01': 'a.tif'}")
     found = _ordered([(iso_date(date), one) for date, one in source.items()])
     name = _name_of(next(iter(found.values())))
-    return DatedSources(name, {date: _raster_of(one) for date, one in found.items()})
+    return DatedSources(name, {date: _raster_of(one, date) for date, one in found.items()})
+
+
+def cube_layers(path: str | os.PathLike[str]) -> dict[str, CubeLayer]:
+    """What a NetCDF file or a Zarr store holds, by date; {} if it has no axis of times.
+
+    Raises:
+        DateError: a date is not understood, or there twice.
+        SegLabError: as `open_cube` raises.
+    """
+    cube, place = open_cube(path), _absolute(path)
+    axis = time_axis(cube)
+    if axis is None:
+        return {}
+    dated = [(date, CubeLayer(place, axis, n, date)) for n, date in enumerate(_dates_along(cube, axis))]
+    return {date: replace(layer, date=date) for date, layer in _ordered(dated).items()}
 
 
 def by_date(sources: Iterable[Any]) -> dict[str, Any]:
@@ -143,14 +163,18 @@ def _ordered(dated: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _of_xarray(source: xarray.DataArray | xarray.Dataset, axis: str) -> DatedSources:
+    dated = [(date, source.isel({axis: n})) for n, date in enumerate(_dates_along(source, axis))]
+    name = getattr(source, "name", None)
+    return DatedSources(str(name) if name else "array", _ordered(dated))
+
+
+def _dates_along(source: xarray.DataArray | xarray.Dataset, axis: str) -> list[str]:
     if axis not in source.coords:
         raise DateError(
             f"the axis {axis!r} has no dates along it; assign them with .assign_coords({axis}=[...]), or rename the "
             "axis to 'band' if it is none of times"
         )
-    dated = [(iso_date(value), source.isel({axis: n})) for n, value in enumerate(source.coords[axis].values)]
-    name = getattr(source, "name", None)
-    return DatedSources(str(name) if name else "array", _ordered(dated))
+    return [iso_date(value) for value in source.coords[axis].values]
 
 
 # -- files and STAC items
@@ -168,6 +192,8 @@ def _date_of(source: Any) -> str:
         value, who = properties.get("datetime") or properties.get("start_datetime"), f"the item {source.get('id')!r}"
     elif is_stac(source):
         value, who = source.datetime or source.common_metadata.start_datetime, f"the item {source.id!r}"
+    elif isinstance(source, CubeLayer):
+        return source.date
     elif isinstance(source, str | os.PathLike):
         value, who = _date_in(_stem(source)) or _tagged_date(os.fspath(source)), f"the file {os.fspath(source)!r}"
     else:
@@ -180,12 +206,25 @@ def _date_of(source: Any) -> str:
     return iso_date(value)
 
 
-def _raster_of(source: Any) -> Any:
-    """The same; of a file or a STAC item, the absolute path or the URL."""
+def _raster_of(source: Any, date: str) -> Any:
+    """The same; of a file or a STAC item, the absolute path or the URL; of one with several dates, its part of a date.
+
+    Raises:
+        DateError: it has several dates, and not this one.
+    """
     if is_stac(source):
         source = pick_asset(source)[0]
     if not isinstance(source, str | os.PathLike):
         return source
+    if not is_cube(source) or not (layers := cube_layers(source)):
+        return _absolute(source)
+    found = [layer for known, layer in layers.items() if known.startswith(date)]
+    if len(found) != 1:
+        raise DateError(f"{os.fspath(source)!r} has the dates {', '.join(layers)}, and {date} is not one of them")
+    return replace(found[0], date=date)
+
+
+def _absolute(source: str | os.PathLike[str]) -> str:
     path = os.fspath(source)
     return path if is_remote(path) else str(Path(path).expanduser().absolute())
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from seglab.core.cubes import NETCDF, ZARR, CubeLayer, is_cube
+from seglab.core.dates import cube_layers
 from seglab.core.handles import is_remote
 from seglab.core.sources import is_stac, pick_asset
-from seglab.errors import MissingPackageError, SceneNotFoundError, UnsupportedSceneError
+from seglab.errors import MissingPackageError, SceneNotFoundError, SegLabError, UnsupportedSceneError
 
-RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg")
-"""Suffixes of what counts as a scene in a folder."""
+RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", *NETCDF)
+"""Suffixes of what counts as a scene in a folder, beside Zarr stores."""
 
 
 def find_scenes(sources: Sequence[Any]) -> list[Any]:
@@ -41,6 +43,8 @@ def scene_name(source: Any) -> str:
     """What a scene is called, before it is opened: the name of its file, or the id of its STAC item."""
     if is_stac(source):
         return pick_asset(source)[1]
+    if isinstance(source, CubeLayer):
+        return source.name
     text = str(source)
     return Path(urlsplit(text).path if is_remote(text) else text).stem
 
@@ -48,6 +52,8 @@ def scene_name(source: Any) -> str:
 def _inside(source: Any) -> list[Any]:
     if not isinstance(source, (str, Path)):
         return _items(source) if type(source).__module__.partition(".")[0] == "pystac" else [source]
+    if is_cube(source):
+        return _layers(source)
     text = str(source)
     suffix = Path(urlsplit(text).path if is_remote(text) else text).suffix.lower()
     if suffix == ".json":
@@ -56,11 +62,21 @@ def _inside(source: Any) -> list[Any]:
         return [text]
     path = Path(text).expanduser()
     if path.is_dir():
-        return sorted(str(file) for file in path.iterdir() if file.suffix.lower() in RASTERS and file.is_file())
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in RASTERS and file.is_file())
+        found += sorted(path.glob(f"*{ZARR}"))
+        return [scene for file in found for scene in (_layers(file) if is_cube(file) else [str(file)])]
     if suffix == ".txt" and path.exists():
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         return [line if is_remote(line) else str(path.parent / line) for line in lines if line and line[0] != "#"]
     return [text]
+
+
+def _layers(path: str | Path) -> list[Any]:
+    """The dates of a NetCDF file or a Zarr store; itself, where it has none, or opening it will say what is wrong."""
+    try:
+        return list(cube_layers(path).values()) or [str(path)]
+    except SegLabError:
+        return [str(path)]
 
 
 def _stac(address: str) -> Any:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -19,8 +19,9 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window as RasterWindow
 
 from seglab.core.adopt import Pixels, pixels_of_array, write_pixels
-from seglab.core.adopt_xarray import pixels_of_xarray
-from seglab.core.handles import is_remote
+from seglab.core.adopt_xarray import pixels_of_xarray, time_axis
+from seglab.core.cubes import CubeLayer, is_cube, open_cube
+from seglab.core.handles import is_remote, open_dataset
 from seglab.core.remote import note_version
 from seglab.errors import UnsupportedSceneError
 
@@ -49,13 +50,17 @@ def locate(source: Any, workdir: str | Path | None = None) -> Located:
     """Find the raster behind a source; sources in memory are written once to a tiled GeoTIFF.
 
     Args:
-        source: a path, URL, STAC item (pystac or its dict), xarray.DataArray or Dataset, or an image as an
-            array.
+        source: a path, URL, STAC item (pystac or its dict), xarray.DataArray or Dataset, NetCDF file or Zarr store of
+            one date, or an image as an array.
         workdir: folder for what has to be written; None makes a temporary one.
 
     Raises:
         UnsupportedSceneError: none of these, or one that cannot be mapped.
     """
+    if is_cube(source):
+        return _write(_pixels_of_cube(source), workdir)
+    if isinstance(source, CubeLayer):
+        return _write(replace(pixels_of_xarray(source.open()), name=source.name), workdir)
     if isinstance(source, str | os.PathLike):
         return _locate_path(os.fspath(source))
     xarray = sys.modules.get("xarray")  # whoever passes one has imported it
@@ -71,6 +76,30 @@ def locate(source: Any, workdir: str | Path | None = None) -> Located:
         f"a scene cannot be opened from {type(source).__name__!r}; give a path, a URL, a STAC item, "
         "an xarray.DataArray or an image as a NumPy array"
     )
+
+
+def _pixels_of_cube(path: str | os.PathLike[str]) -> Pixels:
+    cube = open_cube(path)
+    axis = time_axis(cube)
+    if axis is not None:
+        raise UnsupportedSceneError(
+            f"{os.fspath(path)!r} has {cube.sizes[axis]} dates along {axis!r}: seglab.open takes them all, and date= "
+            "says which one answers clicks"
+        )
+    return replace(pixels_of_xarray(cube), name=Path(os.fspath(path)).stem)
+
+
+def megapixels(source: Any) -> float:
+    """The size of a source, from what it says of itself; nothing is written for it.
+
+    Raises:
+        SegLabError: as `locate` raises, or open_dataset.
+    """
+    if is_cube(source) or isinstance(source, CubeLayer):
+        pixels = _pixels_of_cube(source) if is_cube(source) else pixels_of_xarray(source.open())
+        return pixels.width * pixels.height / 1e6
+    with open_dataset(locate(source).path) as file:
+        return file.width * file.height / 1e6
 
 
 def _write(pixels: Pixels, workdir: str | Path | None) -> Located:

@@ -20,7 +20,7 @@ from seglab import errors
 from seglab.errors import MissingPackageError, SegLabError, WorkerError
 from seglab.inference.lattice import Block
 from seglab.inference.mapper import BlockMapper, block_part
-from seglab.inference.plan import MapPlan, open_plan
+from seglab.inference.plan import MapPlan, open_plan, scene_path
 from seglab.store.parts import PartStore
 
 POLL = 0.2
@@ -30,7 +30,7 @@ CONNECT_S = 20.0
 _KEPT = 2
 """Plans that a worker keeps open: the one in work, and the one before."""
 
-_open: OrderedDict[tuple[str, str], BlockMapper] = OrderedDict()
+_open: OrderedDict[tuple[str, str, str], BlockMapper] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -163,9 +163,9 @@ def map_block(folder: str, identity: str, row: int, col: int) -> tuple[str, str]
 
 def _mapper(folder: str, identity: str) -> BlockMapper:
     """The plan of a store, opened when it is first asked for."""
-    key = (folder, identity)
+    store = PartStore(Path(folder))
+    key = (folder, identity, scene_path(store))
     if key not in _open:
-        store = PartStore(Path(folder))
         if store.identity != identity:
             raise WorkerError(f"the worker sees another map in {folder!r}: share one file system among all workers")
         torch.set_num_threads(_threads())

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab.core.raster import Scene
 from seglab.core.stretch import Stretch
-from seglab.errors import CheckpointError, SceneChangedError
+from seglab.errors import CheckpointError, SceneChangedError, SceneNotFoundError
 from seglab.inference.lattice import Lattice
 from seglab.inference.networks import MapEncoder, describe, map_encoder, network_identity, open_network, sent_tensors
 from seglab.store.parts import PartStore, plan_identity
@@ -22,6 +22,7 @@ VERSION = 1
 """Of the way maps are computed: parts of another version are not believed."""
 WEIGHTS = "model"
 """The part of a store that holds what a round trained."""
+_SCENE = "scene"
 _PROMPTS = "map.prompts"
 
 
@@ -74,13 +75,13 @@ class MapPlan:
         return lattice_of(self.encoder, self.settings)
 
     def to_json(self) -> dict[str, Any]:
-        """All that the map depends on: two plans that say the same make the same map."""
+        """All that the map depends on: two plans that say the same make the same map. Where the scene lies does not
+        count: one that is in memory lies somewhere else each time."""
         scene, model, settings = self.encoder.scene, self.encoder.model, asdict(replace(self.settings, area=None))
         area = self.settings.area
         return {
             "version": VERSION,
             "scene": {
-                "path": str(scene.path),
                 "fingerprint": scene.fingerprint,
                 "shape": list(scene.grid.shape),
                 "bands": list(scene.bands),
@@ -138,7 +139,7 @@ def open_plan(store: PartStore, device: str | None = None) -> MapPlan:
     prompts = torch.from_numpy(tensors.pop(_PROMPTS))
     extra_bands = kept["scene"]["extra_bands"]
     model = open_network(kept["model"], tensors, len(extra_bands), device)
-    encoder = map_encoder(_open_scene(kept["scene"]), model, extra_bands)
+    encoder = map_encoder(_open_scene(scene_path(store), kept["scene"]), model, extra_bands)
     area = kept["settings"]["area"]
     settings = MapSettings(**kept["settings"] | {"area": None if area is None else shapely.from_wkb(area)})
     plan = MapPlan(encoder, prompts, tuple(kept["values"]), settings)
@@ -150,13 +151,30 @@ def open_plan(store: PartStore, device: str | None = None) -> MapPlan:
     return plan
 
 
-def _open_scene(kept: dict[str, Any]) -> Scene:
+def keep_scene_path(store: PartStore, scene: Scene) -> None:
+    """Tell other processes where the scene is."""
+    store.put(_SCENE, path=np.array(str(scene.path)))
+
+
+def scene_path(store: PartStore) -> str:
+    """Where the scene of a store is.
+
+    Raises:
+        SceneNotFoundError: the store does not say.
+    """
+    kept = store.get(_SCENE)
+    if kept is None:
+        raise SceneNotFoundError(f"{str(store.folder)!r} does not say where its scene is; start the map again")
+    return str(kept["path"])
+
+
+def _open_scene(path: str, kept: dict[str, Any]) -> Scene:
     low, high = kept["stretch"]
-    scene = Scene.open(kept["path"], bands=kept["bands"], stretch=Stretch(tuple(low), tuple(high)))
+    scene = Scene.open(path, bands=kept["bands"], stretch=Stretch(tuple(low), tuple(high)))
     if list(scene.grid.shape) != kept["shape"]:
         scene.close()
         raise SceneChangedError(
-            f"{kept['path']!r} has {scene.grid.shape} rows and columns here and had {kept['shape']} where the map was "
+            f"{path!r} has {scene.grid.shape} rows and columns here and had {kept['shape']} where the map was "
             "begun; put the same file in the same place on every machine"
         )
     scene.fingerprint = kept["fingerprint"]

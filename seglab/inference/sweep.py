@@ -17,7 +17,7 @@ from seglab.errors import DamagedSceneError, SceneChangedError
 from seglab.inference.lattice import Block
 from seglab.inference.mapper import CLASSES, CONFIDENCE, UNMAPPED, BlockMapper, block_part
 from seglab.inference.networks import MapEncoder
-from seglab.inference.plan import WEIGHTS, MappedClass, MapPlan, MapSettings, plan_of
+from seglab.inference.plan import WEIGHTS, MappedClass, MapPlan, MapSettings, keep_scene_path, plan_of
 from seglab.inference.scene_watch import SceneWatch
 from seglab.jobs import Reporter
 from seglab.store.colours import parse_colour
@@ -125,6 +125,7 @@ def predict_scene(
     with PartStore.making(path.with_name(path.name + PARTS_SUFFIX), plan.to_json()) as store:
         if store.get(WEIGHTS) is None:
             store.put(WEIGHTS, **plan.weights())
+        keep_scene_path(store, encoder.scene)
         _map_missing(reporter, plan, store, workers or ThisThread())
         tags = {"seglab_round": str(round_number), "seglab_scene": encoder.scene.name, PLAN_TAG: plan.identity}
         paths = _assemble(reporter, plan, store, path, classes, tags)

@@ -16,7 +16,7 @@ from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import CheckpointError, DamagedSceneError, WorkerError
 from seglab.inference.cluster import DaskWorkers, map_block
-from seglab.inference.plan import WEIGHTS, MappedClass, MapSettings, plan_of
+from seglab.inference.plan import WEIGHTS, MappedClass, MapSettings, keep_scene_path, plan_of
 from seglab.inference.sweep import Prediction, predict_scene
 from seglab.jobs import SilentReporter
 from seglab.models.adapters.registry import new_adapter
@@ -120,6 +120,7 @@ def test_a_worker_refuses_what_it_was_not_asked_for(encoder, classes, tmp_path) 
     plan = plan_of(encoder, classes, SETTINGS)
     with PartStore.making(tmp_path / "map.tif.parts", plan.to_json()) as store:
         store.put(WEIGHTS, **plan.weights())
+        keep_scene_path(store, plan.encoder.scene)
         name, message = map_block(str(store.folder), "another", 0, 0)
         assert name == WorkerError.__name__ and "another map" in message
         assert map_block(str(store.folder), store.identity, 0, 0) is None
@@ -128,5 +129,6 @@ def test_a_worker_refuses_what_it_was_not_asked_for(encoder, classes, tmp_path) 
     kept["model"]["network"] = "other weights"
     with PartStore.making(tmp_path / "map.tif.parts", kept) as store:
         store.put(WEIGHTS, **plan.weights())
+        keep_scene_path(store, plan.encoder.scene)
         name, message = map_block(str(store.folder), store.identity, 0, 0)
         assert name == CheckpointError.__name__ and "same checkpoint" in message

@@ -14,7 +14,7 @@ from seglab.core.windows import Window
 from seglab.encoding.students import StudentEncoder
 from seglab.errors import CheckpointError
 from seglab.inference.mapper import class_probabilities
-from seglab.inference.plan import WEIGHTS, MappedClass, MapSettings, open_plan, plan_of
+from seglab.inference.plan import WEIGHTS, MappedClass, MapSettings, keep_scene_path, open_plan, plan_of
 from seglab.inference.sweep import predict_scene
 from seglab.jobs import SilentReporter
 from seglab.models.student.network import Student, build_student
@@ -67,12 +67,14 @@ def test_a_worker_elsewhere_loads_the_same_student(student, scene, tmp_path):
     plan = plan_of(StudentEncoder(scene, student), classes_of(student), SETTINGS)
     with PartStore.making(tmp_path / "map.parts", plan.to_json()) as store:
         store.put(WEIGHTS, **plan.weights())
+        keep_scene_path(store, plan.encoder.scene)
         again = open_plan(store, "cpu")
         assert again.identity == plan.identity
         window = Window(0, 0, 64, 64)
         assert torch.equal(again.encoder.embedding(window), plan.encoder.embedding(window))
         again.encoder.scene.close()
         store.put(WEIGHTS, **plan.weights() | {"head.classify.bias": np.ones(3, np.float32)})
+        keep_scene_path(store, plan.encoder.scene)
         with pytest.raises(CheckpointError, match="not those that the map was begun with"):
             open_plan(store, "cpu")
 
