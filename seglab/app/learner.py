@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
@@ -50,6 +50,8 @@ from seglab.store.schema import scene_cards
 from seglab.training.job import RoundConfig, RoundOutcome
 from seglab.training.process import run_round
 from seglab.training.restore import restore_preview
+
+T = TypeVar("T")
 
 CLOSING = 10.0
 """Seconds that closing waits for a job to end."""
@@ -167,10 +169,24 @@ class Learner:
         self._mapping = jobs.start(encode_scene, encoder, settings, title="encode the scene", unit="Mpx")
         return self._mapping
 
+    def look_through(self, work: Callable[[jobs.Reporter, CurrentModel], T], title: str) -> jobs.Job[T]:
+        """Start other work that looks at the whole scene.
+
+        Args:
+            work: given a reporter and the model in use.
+            title: for a person.
+
+        Raises:
+            JobRunningError: there is such work already.
+        """
+        job = jobs.start(work, self._free_to_map(), title=title, unit="Mpx")
+        self._mapping = job
+        return job
+
     def _free_to_map(self) -> CurrentModel:
         """The model in use, which stays with the date in use: another one may be taken meanwhile."""
         if self._mapping is not None and not self._mapping.finished:
-            raise JobRunningError("the scene is being mapped or encoded; wait for it or cancel it first")
+            raise JobRunningError("a job looks through the whole scene already; wait for it or cancel it first")
         return self.current.on(self._imagery.date)
 
     def check(self, tensors: dict[str, np.ndarray], card: dict[str, Any]) -> None:

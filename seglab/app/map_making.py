@@ -75,7 +75,7 @@ class MapMaking:
             A job whose result is how many windows are encoded.
 
         Raises:
-            JobRunningError: the scene is being mapped or encoded.
+            JobRunningError: another job looks through the scene.
         """
         with self._ledger.acting():
             return self._learner.encode(self.state)

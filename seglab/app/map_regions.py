@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import rasterio
-import shapely
 from rasterio import DatasetReader
 from rasterio.windows import Window as RasterWindow
-from shapely import GeometryCollection, STRtree
-from shapely.geometry.base import BaseGeometry
+from shapely import GeometryCollection
 
+from seglab.app.answered import TAKEN, Answered
 from seglab.app.drawing import window_around
 from seglab.app.mapping import mapped_names
 from seglab.app.proposed import scored_entry
 from seglab.app.state import State
-from seglab.core.masks import as_multipolygon, on_pixel_edges, rasterize
-from seglab.core.outlines import Region, find_regions, strips_of
+from seglab.core.masks import as_multipolygon, rasterize
+from seglab.core.outlines import find_regions, strips_of
 from seglab.inference.mapper import UNMAPPED
 from seglab.inference.sweep import Prediction
 from seglab.jobs import Reporter
-
-TAKEN = 0.1
-"""A region of which accepted objects and reviewed ground hold more than this share is not proposed."""
-AGAIN = 0.5
-"""IoU with a dismissed object of its class from which a region is the same again."""
 
 NOTHING = 0
 """Value of the class map that is no class."""
@@ -47,12 +41,11 @@ def map_proposals(
         least_area: pixels; smaller regions are left out.
         least_confidence: mean confidence, 0 to 1; less certain regions are left out.
     """
-    taken = STRtree([*(o.geometry for o in state.objects), *state.reviewed])
+    answered = Answered(state)
     names = mapped_names(state, (state.prediction or {}).get("classes", ()))
-    dismissed = _dismissed(state)
     with rasterio.open(prediction.path) as classes, rasterio.open(prediction.confidence_path) as confidence:
         shape = classes.shape
-        strips = _strips(reporter, classes, confidence, taken)
+        strips = _strips(reporter, classes, confidence, answered)
         regions = [
             region
             for region in find_regions(strips, NOTHING, least_area)
@@ -60,15 +53,16 @@ def map_proposals(
         ]
     found = []
     for region in regions:
-        name, outline = names.get(region.value), _free(region, taken)
-        if name is None or outline.area < least_area or _overlap(outline, dismissed.get(name, [])) >= AGAIN:
+        name = names.get(region.value)
+        outline = as_multipolygon(region.outline) if region.means[1] == 0 else answered.free(region.outline)
+        if name is None or outline.area < least_area or answered.was_dismissed(name, outline):
             continue
         found.append(scored_entry(name, outline, window_around(outline, size, 1, shape), region.means[0] / PERCENT))
     return sorted(found, key=lambda one: -one["score"])
 
 
 def _strips(
-    reporter: Reporter, classes: DatasetReader, confidence: DatasetReader, taken: STRtree
+    reporter: Reporter, classes: DatasetReader, confidence: DatasetReader, answered: Answered
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
     """Strips of the map; their weights are the confidence in percent and whether the ground is taken."""
     height, width = classes.shape
@@ -76,32 +70,6 @@ def _strips(
         place = RasterWindow(strip.col, strip.row, strip.width, strip.height)
         values = classes.read(1, window=place)
         values[values == UNMAPPED] = NOTHING
-        there = taken.geometries[taken.query(strip.polygon, predicate="intersects")]
-        yield values, (confidence.read(1, window=place), rasterize(GeometryCollection(list(there)), strip))
+        taken = GeometryCollection(list(answered.taken_in(strip.polygon)))
+        yield values, (confidence.read(1, window=place), rasterize(taken, strip))
         reporter.update((strip.row + strip.height) * width / 1e6, height * width / 1e6, message="looking for objects")
-
-
-def _free(region: Region, taken: STRtree) -> BaseGeometry:
-    """A region without the ground that is taken."""
-    if region.means[1] == 0:
-        return as_multipolygon(region.outline)
-    there = taken.geometries[taken.query(region.outline, predicate="intersects")]
-    return on_pixel_edges(region.outline.difference(shapely.union_all(there)))
-
-
-def _dismissed(state: State) -> dict[str, list[BaseGeometry]]:
-    found: dict[str, list[BaseGeometry]] = {}
-    for proposed in state.dismissed:
-        found.setdefault(proposed.class_name, []).append(proposed.geometry)
-    return found
-
-
-def _overlap(outline: BaseGeometry, others: Sequence[BaseGeometry]) -> float:
-    """The largest IoU of an outline with others."""
-    near = STRtree(others).query(outline, predicate="intersects")
-    return max((_iou(outline, others[i]) for i in near), default=0.0)
-
-
-def _iou(one: BaseGeometry, other: BaseGeometry) -> float:
-    both = one.intersection(other).area
-    return both / (one.area + other.area - both)

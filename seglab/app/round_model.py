@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,23 @@ import numpy as np
 import torch
 
 from seglab.app.chronicle import Chronicle
+from seglab.app.found_objects import find_objects, write_objects
 from seglab.app.rounds import identity_of, restore, trained_prompts
 from seglab.core.palette import PALETTE
 from seglab.core.raster import Scene
+from seglab.encoding.encoder import WindowEncoder
 from seglab.errors import BandError, RoundMismatchError, UnknownRoundError
+from seglab.export.vector import writer_for
+from seglab.inference.instances import InstanceSettings
 from seglab.inference.networks import MapNetwork, map_encoder
 from seglab.inference.plan import MappedClass, MapSettings
 from seglab.inference.sweep import Prediction, Workers, finished_map, predict_scene
 from seglab.jobs import Reporter, SilentReporter
 from seglab.models.device import choose_device
 from seglab.models.registry import load_model
+from seglab.models.sam import AdaptedSam
 from seglab.models.student.restore import KIND, restore_student
+from seglab.store.cache import ArrayCache
 from seglab.store.project import Project
 from seglab.store.round_files import read_round_file
 from seglab.store.rounds import ROUNDS_NAME
@@ -106,6 +112,37 @@ class RoundModel:
             round_number=self.number,
             workers=workers,
         )
+
+    def find_objects(
+        self,
+        scene: Scene,
+        path: Path,
+        settings: InstanceSettings,
+        classes: Collection[str] | None = None,
+        *,
+        reporter: Reporter | None = None,
+    ) -> Path:
+        """Find the objects of a scene, and write them: see `seglab.inference.instances`.
+
+        Args:
+            scene: from `open`.
+            path: .gpkg, .parquet, .fgb or .geojson; the columns are those of `objects_table`.
+            settings: how; `scale` gives the scale at which the round was trained.
+            classes: whose objects are wanted; all that the round knows if None.
+            reporter: told megapixels done.
+
+        Raises:
+            UnknownClassError: the round does not know a class.
+            NoLabelsError: nothing was found.
+            RoundMismatchError: it is a student, which answers no clicks.
+            SegLabError: as `find_instances` and the writers of `seglab.export.vector` raise.
+        """
+        writer_for(path)  # says at once when there is none
+        if not isinstance(self.model, AdaptedSam):
+            raise RoundMismatchError("a student maps and answers no clicks; find objects by the round that taught it")
+        encoder = WindowEncoder(scene, self.model, ArrayCache(0), extra_bands=self.extra_bands)
+        found = find_objects(reporter or SilentReporter(), encoder, self.classes, classes, settings)
+        return write_objects(found, self.classes, scene.grid, self.number, path)
 
     def _lacking(self, source: Any, why: object) -> RoundMismatchError:
         bands = [*self.bands, *self.extra_bands]

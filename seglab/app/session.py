@@ -31,6 +31,7 @@ from seglab.app.map_checking import MapChecking
 from seglab.app.map_making import MapMaking
 from seglab.app.measuring import Areas, Measuring
 from seglab.app.object_editing import ObjectEditing
+from seglab.app.object_finding import ObjectFinding
 from seglab.app.open_project import OpenProject
 from seglab.app.prefetching import Prefetching
 from seglab.app.project_keeping import ProjectKeeping
@@ -69,6 +70,7 @@ class LabelSession(
     ProjectKeeping,
     SceneKeeping,
     MapMaking,
+    ObjectFinding,
     Looking,
     Undoing,
     Prefetching,

@@ -7,12 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seglab.cli.work import count, run_job, show
-from seglab.errors import LabelsFileError
+from seglab.cli.work import count, positive, read_polygons, run_job, show
 
 if TYPE_CHECKING:
-    import geopandas as gpd
-
     from seglab.app.many_scenes import SceneMap
     from seglab.inference.sweep import Workers
 
@@ -33,7 +30,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--mosaic", type=Path, metavar="FILE", help="all maps as one, too; the surer one counts")
     parser.add_argument("--area", type=Path, metavar="FILE", help="polygons; only what lies in them is mapped")
     resolution = "ground metres per model pixel; that of the round's objects if left out"
-    parser.add_argument("--resolution", type=_positive, metavar="M", help=resolution)
+    parser.add_argument("--resolution", type=positive, metavar="M", help=resolution)
     parser.add_argument("--flips", action="store_true", help="look at mirrored windows, too: 4 times the work")
     parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu; chosen if left out")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of the base model")
@@ -57,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         how = ManySettings(
             settings=MapSettings(flips=options.flips),
             resolution=options.resolution,
-            area=None if options.area is None else _polygons(options.area),
+            area=None if options.area is None else read_polygons(options.area),
             workers=_workers(options, stack),
         )
         maps = run_job(map_scenes, model, sources, targets, how, title="map", unit="Mpx")
@@ -75,20 +72,6 @@ def _targets(sources: list[Any], out: Path) -> list[Path]:
     if len(sources) == 1 and out.suffix.lower() in (".tif", ".tiff") and not out.is_dir():
         return [out]
     return target_paths(sources, out)
-
-
-def _polygons(path: Path) -> gpd.GeoDataFrame:
-    """The polygons of a file.
-
-    Raises:
-        LabelsFileError: it cannot be read.
-    """
-    import geopandas as gpd
-
-    try:
-        return gpd.read_file(path)
-    except Exception as error:  # whatever GDAL's drivers raise
-        raise LabelsFileError(f"{str(path)!r} holds no polygons ({error}); give GeoJSON or GeoPackage") from error
 
 
 def _workers(options: argparse.Namespace, stack: ExitStack) -> Workers | None:
@@ -115,10 +98,3 @@ def _format(result: dict[str, Any]) -> str:
         lines.append(f"{len(failed)} of {len(result['maps'])} scenes were not mapped:")
         lines += [f"  {one['scene']}: {one['error']}" for one in failed]
     return "\n".join(lines)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value

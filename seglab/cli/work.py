@@ -6,9 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from seglab.errors import LabelsFileError
 from seglab.jobs import Job, follow, start
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 T = TypeVar("T")
 SECONDS_TO_STOP = 5.0
@@ -36,8 +41,30 @@ def show(result: dict[str, Any], as_json: bool, format_table: Callable[[dict[str
     sys.stdout.write((json.dumps(result) if as_json else format_table(result)) + "\n")
 
 
+def read_polygons(path: Path) -> gpd.GeoDataFrame:
+    """The polygons of a file.
+
+    Raises:
+        LabelsFileError: it cannot be read.
+    """
+    import geopandas as gpd
+
+    try:
+        return gpd.read_file(path)
+    except Exception as error:  # whatever GDAL's drivers raise
+        raise LabelsFileError(f"{str(path)!r} holds no polygons ({error}); give GeoJSON or GeoPackage") from error
+
+
 def count(text: str) -> int:
     """An argument that is a number of things: 1 or more."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def positive(text: str) -> float:
+    """An argument that is a number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

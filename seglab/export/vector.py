@@ -7,7 +7,7 @@ import io
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 import pyogrio
 from shapely.geometry import mapping
 
-from seglab.errors import MissingPackageError, WriteError
+from seglab.errors import MissingPackageError, UnknownFormatError, WriteError
 from seglab.store import atomic, geopackage
 
 LAYER = "labels"
@@ -130,6 +130,19 @@ WRITERS = MappingProxyType(
     }
 )
 """By suffix."""
+
+
+def writer_for(path: Path) -> Callable[..., Path]:
+    """The function that writes a file of a name's suffix.
+
+    Raises:
+        UnknownFormatError: nothing does.
+    """
+    write = WRITERS.get(path.suffix.lower())
+    if write is None:
+        suffixes = ", ".join(WRITERS)
+        raise UnknownFormatError(f"no format is known for {path.name!r}: end the name in one of {suffixes}")
+    return write
 
 
 def _lon_lat(labels: gpd.GeoDataFrame) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from seglab.core.regions import RegionLabels, Regions
 from seglab.core.right_angles import with_right_angles
 from seglab.core.shared_borders import simplified
 from seglab.core.small_regions import Borders, merge_small
-from seglab.errors import MissingCRSError, NoLabelsError, UnknownClassError, UnknownFormatError
+from seglab.errors import MissingCRSError, NoLabelsError, UnknownClassError
 from seglab.export import vector
 from seglab.jobs import Reporter
 from seglab.store.geopackage import CLASS_COLUMN, KEY_COLUMN
@@ -81,10 +81,7 @@ def vectorise(
         SegLabError: as ClassMap raises.
     """
     path, options = Path(path), options or Vectorising()
-    write = vector.WRITERS.get(path.suffix.lower())
-    if write is None:
-        suffixes = ", ".join(vector.WRITERS)
-        raise UnknownFormatError(f"no format is known for {path.name!r}: end the name in one of {suffixes}")
+    write = vector.writer_for(path)
     with ClassMap(source, confidence) as class_map:
         known = class_map.names if names is None else names
         unknown = set(options.right_angles) - set(known.values())

@@ -106,6 +106,12 @@ class Lattice:
             for col in self._reaching(1, reach.col, reach.col + reach.width):
                 yield self.place(row, col)
 
+    def rows(self) -> Iterator[list[Place]]:
+        """All windows, row by row."""
+        tops, lefts = self._origins
+        for row in range(len(tops)):
+            yield [self.place(row, col) for col in range(len(lefts))]
+
     def place(self, row: int, col: int) -> Place:
         """One window."""
         top, left, s = self._origins[0][row], self._origins[1][col], self.scale
