@@ -124,6 +124,10 @@ class TrainingError(SegLabError):
     """A round cannot be trained as asked."""
 
 
+class SuggestionError(SegLabError):
+    """Where to label next cannot be told as asked, or no window is suggested."""
+
+
 class MapCheckError(SegLabError):
     """A map cannot be checked by a sample as asked, or too little of the sample is checked yet."""
 

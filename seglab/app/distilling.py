@@ -14,9 +14,10 @@ import torch
 from shapely import STRtree
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from seglab.app.candidates import MOSTLY
 from seglab.app.held_out import kept_out
 from seglab.app.making import UNVALIDATED, Making, shown_card
-from seglab.app.mapping import MOSTLY, map_scale
+from seglab.app.mapping import map_scale
 from seglab.app.round_scenes import RoundScene
 from seglab.app.rounds import CurrentModel
 from seglab.core.metrics import confusion, mean_iou

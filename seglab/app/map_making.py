@@ -1,19 +1,16 @@
-"""What a session maps: the whole scene, what of it can be encoded beforehand, and where to label next."""
+"""What a session maps: the whole scene, and what of it can be encoded beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from seglab import jobs
-from seglab.active.suggest import Suggestion
 from seglab.app.learner import Learner
 from seglab.app.ledger import Ledger
-from seglab.app.mapping import suggest_windows
 from seglab.app.state import State
 from seglab.core.grid import Grid
-from seglab.core.windows import Window
 from seglab.errors import MissingCRSError, PromptError
 from seglab.inference.sweep import Prediction, Workers
 
@@ -25,7 +22,6 @@ class MapMaking:
     _learner: Learner
     state: State
     grid: Grid
-    expect: Callable[[Sequence[Window]], None]
     _new_file: Callable[[str | Path], Path]
 
     def predict(
@@ -79,21 +75,6 @@ class MapMaking:
         """
         with self._ledger.acting():
             return self._learner.encode(self.state)
-
-    def suggest(self, count: int = 5, reporter: jobs.Reporter | None = None) -> list[Suggestion]:
-        """Where to label next, with the reason: windows whose class map is least certain; before any class has an
-        object, windows that look different from each other.
-
-        Args:
-            count: how many.
-            reporter: for calls inside a job.
-        """
-        silent = jobs.SilentReporter()
-        with self._ledger.acting():  # not while looking around, which takes a while
-            current, state = self._learner.current, self.state
-        found = suggest_windows(reporter or silent, current, state, count)
-        self.expect([suggestion.window for suggestion in found])
-        return found
 
     def _scale_at(self, resolution: float) -> int:
         """Scene pixels per model pixel that come closest to a resolution in ground metres."""

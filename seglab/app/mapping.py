@@ -1,4 +1,4 @@
-"""From the current model to maps and suggestions: which classes, which windows, which file."""
+"""From the current model to maps: which classes, at which scale, into which file."""
 
 from __future__ import annotations
 
@@ -8,31 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from shapely import STRtree
-from shapely.geometry.base import BaseGeometry
-
-from seglab.active.suggest import Suggestion, by_difference, by_uncertainty
-from seglab.app.held_out import kept_out
 from seglab.app.rounds import CurrentModel
 from seglab.app.state import State
 from seglab.core.grid import Grid
-from seglab.core.raster import Scene
-from seglab.core.windows import Window, common_scale, sweep_windows
+from seglab.core.windows import common_scale
 from seglab.errors import NoLabelsError
 from seglab.export.stac import write_stac_item
-from seglab.inference.mapper import class_probabilities
 from seglab.inference.plan import MappedClass
 from seglab.inference.sweep import Prediction
-from seglab.jobs import Reporter
 from seglab.store.project import Project
-
-SUGGESTION_WINDOWS = 24
-"""Windows that a suggestion looks at, at most: about 4 s on two cores where none is encoded."""
-
-MOSTLY = 0.5
-"""A window is suggested only if at least this share of it has data."""
 
 
 def require_classes(current: CurrentModel, state: State) -> None:
@@ -149,60 +133,3 @@ def mapped_names(state: State, then: Iterable[str]) -> dict[int, str]:
     """
     now = {value: state.today(name) for value, name in enumerate(then, start=1)}
     return {value: name for value, name in now.items() if name is not None}
-
-
-def suggest_windows(reporter: Reporter, current: CurrentModel, state: State, count: int) -> list[Suggestion]:
-    """Where to label next: see LabelSession.suggest.
-
-    Args:
-        reporter: told how many windows have been looked at.
-        current: the model in use.
-        state: what is labelled.
-        count: how many suggestions.
-    """
-    encoder = current.encoder
-    windows = _unlabelled_windows(encoder.scene, encoder.model.spec.image_size, map_scale(state), state)
-    classes = mapped_classes(current, state) if state.objects or current.trained else []
-    prompts = torch.stack([c.prompt for c in classes]) if classes else None
-    found: list[np.ndarray] = []
-    for done, window in enumerate(windows):
-        if prompts is None:
-            found.append(encoder.embedding(window)[0].mean((1, 2)).cpu().numpy())
-        else:
-            found.append(class_probabilities(encoder, window, prompts))
-        reporter.update(done + 1, len(windows), message="looking around")
-    if not found:
-        return []
-    if prompts is None:
-        return by_difference(windows, np.stack(found), count)
-    return by_uncertainty(windows, found, ["background", *(c.name for c in classes)], count)
-
-
-def _unlabelled_windows(scene: Scene, size: int, scale: int, state: State) -> list[Window]:
-    """Windows with data spread evenly over the area of interest: those without any label, from which rounds may learn,
-    where there are some, else all."""
-    _, valid, factor = scene.preview()
-    windows = [w for w in sweep_windows(scene.grid.shape, size, 0.0, scale) if _share(w, valid, factor) >= MOSTLY]
-    windows = _in_area(windows, state.area_of_interest)
-    labelled = STRtree([*(o.geometry for o in state.objects), *state.reviewed, *kept_out(state)])
-    free = [w for w in windows if len(labelled.query(w.polygon, predicate="intersects")) == 0] or windows
-    if len(free) <= SUGGESTION_WINDOWS:
-        return free
-    picks = np.linspace(0, len(free) - 1, SUGGESTION_WINDOWS).round().astype(int)
-    return [free[i] for i in picks]
-
-
-def _in_area(windows: list[Window], area: BaseGeometry | None) -> list[Window]:
-    """Windows that lie mostly in an area; where it is too small for that, those that touch it."""
-    if area is None:
-        return windows
-    mostly = [w for w in windows if area.intersection(w.polygon).area >= MOSTLY * w.polygon.area]
-    return mostly or [w for w in windows if area.intersects(w.polygon)]
-
-
-def _share(window: Window, valid: np.ndarray, factor: int) -> float:
-    """The share of a window that has data, by the scene's preview."""
-    rows = slice(window.row // factor, -(-(window.row + window.height) // factor))
-    cols = slice(window.col // factor, -(-(window.col + window.width) // factor))
-    part = valid[rows, cols]
-    return float(part.mean()) if part.size else 0.0

@@ -40,6 +40,8 @@ from seglab.app.reviewing import Reviewing
 from seglab.app.round_keeping import RoundKeeping
 from seglab.app.scene_keeping import SceneKeeping
 from seglab.app.state import State
+from seglab.app.suggesting import Suggesting
+from seglab.app.surveying import Surveyor
 from seglab.app.tidy import Tidy, tidied
 from seglab.app.undoing import Undoing
 from seglab.core.dated_scenes import DatedScenes
@@ -71,6 +73,7 @@ class LabelSession(
     SceneKeeping,
     MapMaking,
     ObjectFinding,
+    Suggesting,
     Looking,
     Undoing,
     Prefetching,
@@ -111,6 +114,7 @@ class LabelSession(
         self.tidy = Tidy()
         self._learner = Learner(imagery, name, opened, self._ledger)
         self._ahead = self._prefetcher()
+        self._surveyor = Surveyor()
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
         self._take_saved_round()

@@ -87,6 +87,12 @@ class Lattice:
         whole = (n for n in range(least, least + tries) if n * step % FILE_TILE == 0)
         return next(whole, least) * self.step
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(rows, cols) of windows."""
+        rows, cols = self._origins
+        return len(rows), len(cols)
+
     def blocks(self) -> list[Block]:
         """All blocks, row by row."""
         rows, cols = (range(-(-extent // self.side)) for extent in self.cells)

@@ -46,7 +46,19 @@ def class_logits(encoder: MapEncoder, window: Window, prompts: torch.Tensor, *, 
     Returns:
         (C, m, m) float32.
     """
-    return _decoded(encoder, encoder.embedding(window, keep=keep), prompts)
+    return decoded_classes(encoder, encoder.embedding(window, keep=keep), prompts)
+
+
+def mirrored_logits(encoder: MapEncoder, window: Window, prompts: torch.Tensor) -> list[np.ndarray]:
+    """The same by looking at a window mirrored left to right, top to bottom and both, turned back; nothing is kept.
+
+    Args:
+        encoder, window, prompts: see `class_logits`.
+    """
+    return [
+        np.flip(decoded_classes(encoder, encoder.embedding_of_view(window, view), prompts), axes)
+        for view, axes in _MIRRORED.items()
+    ]
 
 
 def probabilities(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -166,8 +178,7 @@ class BlockMapper:
         encoder, prompts = self.plan.encoder, self.plan.prompts
         found = [class_logits(encoder, window, prompts, keep=False)]
         if self.plan.settings.flips:
-            for view, axes in _MIRRORED.items():
-                found.append(np.flip(_decoded(encoder, encoder.embedding_of_view(window, view), prompts), axes))
+            found += mirrored_logits(encoder, window, prompts)
         return np.mean(found, axis=0, dtype=np.float32)
 
 
@@ -184,7 +195,8 @@ def block_part(block: Block) -> str:
     return f"block_{block.row}_{block.col}"
 
 
-def _decoded(encoder: MapEncoder, embedding: torch.Tensor, prompts: torch.Tensor) -> np.ndarray:
+def decoded_classes(encoder: MapEncoder, embedding: torch.Tensor, prompts: torch.Tensor) -> np.ndarray:
+    """What `class_logits` gives, of an embedding that is at hand, (1, prompt_dim, h, w)."""
     model = encoder.model
     with torch.inference_mode(), compute(model.device):
         return model.decode_classes(embedding, prompts.to(model.device)).float()[0].cpu().numpy()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
-from seglab.app.map_making import Suggestion
 from seglab.app.session import LabelSession
+from seglab.app.suggesting import Suggestion
 from seglab.ui.keys import keys_of
 
 if TYPE_CHECKING:
@@ -140,7 +140,9 @@ class LongWork:
         """Look for windows that are worth labelling."""
         session = self._app.session
         with self._app.messages:
-            job = jobs.start(lambda reporter: session.suggest(SUGGESTIONS, reporter), title="suggest", unit="windows")
+            job = jobs.start(
+                lambda reporter: session.suggest(SUGGESTIONS, reporter=reporter), title="suggest", unit="windows"
+            )
             self.follow("suggest", job, lambda found: self._suggested(found) if session is self._app.session else None)
 
     def suggest_or_step(self) -> None:
