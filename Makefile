@@ -10,7 +10,7 @@ VENV   ?= .venv
 export PIPFLAGS
 
 PY       := $(VENV)/bin/python
-PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
+PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 NOTEBOOK := notebooks/01_label_a_scene.ipynb
 INSTALL  := pyproject.toml constraints.txt .ci/venv.sh
 

@@ -15,14 +15,23 @@ BROWSER = Path(__file__).parent / "browser"
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests (`make test`), each file goes to one of them, and all browser tests to
-    the same one, which starts with them: they take longest, and two browsers at once would only slow each other."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("browser" if BROWSER in item.path.parents else str(item.path)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests first: they take longest, and where several processes share the tests one has all of them."""
     items.sort(key=lambda item: BROWSER not in item.path.parents)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where several processes share the tests (`make test`), each file goes to one of them, so that what a file sets up
+    is set up once, and all browser tests to the same one: two browsers at once would only slow each other."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "browser" if path.startswith("tests/browser/") else path
+
+    return ByFile(config, log)
 
 
 LAKES = ((60, 70, 28), (200, 90, 36), (330, 240, 30), (110, 300, 40), (420, 60, 24))
