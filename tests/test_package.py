@@ -22,6 +22,7 @@ HEAVY = {"torch", "torchvision", "timm", "segment_anything", "ipywidgets", "ipyl
 """What `import seglab` must leave alone: the command line and Dask workers start without them."""
 
 MODULES = {
+    "pytest-xdist": "xdist",
     "ipykernel": None,
     "jupyterlab": None,
     "odc-geo": "odc",

@@ -20,19 +20,20 @@ def peaks(likely: np.ndarray) -> np.ndarray:
     that is level, the class's probability decides.
 
     Args:
-        likely: (C, h, w) float32 probability of background and classes but one, and that one last: see `grounds`.
-            Here of one class: (h, w), 0 outside its ground.
+        likely: (h, w) float32 probability of the class, 0 outside its ground.
 
     Returns:
         (N, 2) float64 (x, y), model pixels, the middles of cells.
     """
-    ground = np.pad(likely > 0, 1, constant_values=False)[1:-1, 1:-1]
+    ground = likely > 0
     if not ground.any():
         return np.zeros((0, 2))
-    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(ground), SMOOTHING)
+    edged = ndimage.distance_transform_edt(np.pad(ground, 1))[1:-1, 1:-1]  # a window's edge is one of its ground
+    distance = ndimage.gaussian_filter(edged, SMOOTHING)
     height = np.where(ground & (distance > THINNEST), distance + likely, 0)
     top = height == ndimage.maximum_filter(height, size=2 * PEAK_APART + 1)
-    return _middles(top & (height > 0))
+    tops, count = ndimage.label(top & (height > 0), np.ones((3, 3)))  # a level top is one peak
+    return np.array(ndimage.center_of_mass(tops > 0, tops, range(1, count + 1))).reshape(-1, 2)[:, ::-1] + 0.5
 
 
 def grid(ground: np.ndarray, spacing: int) -> np.ndarray:
