@@ -23,7 +23,7 @@ def peaks(likely: np.ndarray) -> np.ndarray:
         likely: (h, w) float32 probability of the class, 0 outside its ground.
 
     Returns:
-        (N, 2) float64 (x, y), model pixels, the middles of cells.
+        (N, 2) float64 (x, y), model pixels.
     """
     ground = likely > 0
     if not ground.any():
