@@ -53,7 +53,7 @@ class Exporting:
 
         Args:
             folder: must not be there yet.
-            options: fields of `Chipping`: size, block, bands, seed.
+            options: fields of `Chipping`: size, block, least_known, bands, seed.
 
         Raises:
             NoLabelsError: nothing is accepted or reviewed on the date in use.
@@ -62,7 +62,7 @@ class Exporting:
         state, date = self.state, self.date
         objects = [ChipObject(o.id, o.class_name, o.geometry, o.unsure) for o in state.objects if o.date in ("", date)]
         reviewed = [area for area, on in zip(state.reviewed, state.reviewed_on, strict=True) if on in ("", date)]
-        labels = ChipLabels(tuple(state.classes), tuple(objects), tuple(reviewed))
+        labels = ChipLabels(tuple(state.classes), tuple(objects), tuple(reviewed), state.never_train)
         scene, target, how = self.scene, Path(folder), Chipping(**options)
         return jobs.start(export_chips, scene, labels, target, how, title="write chips", unit="chip")
 

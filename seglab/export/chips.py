@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -59,6 +58,8 @@ class ChipLabels:
     """Where two overlap, the later one is in the masks; COCO has both whole."""
     reviewed: tuple[BaseGeometry, ...] = ()
     """Extents in which everything is labelled, scene pixels: what is no object there is background."""
+    never_train: tuple[BaseGeometry, ...] = ()
+    """Areas, scene pixels, that no model may learn from: blocks that touch them are for the test."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Chipping:
     """Side of a chip, scene pixels."""
     block: int = 4
     """Chips along the side of a block, which is in one part as a whole."""
+    least_known: float = 0
+    """Chips of which a smaller share is known, 0 to 1, are left out; always those of which nothing is."""
     bands: bool = False
     """Whether images are GeoTIFFs of all bands; else PNGs of what the model sees."""
     seed: int = 0
@@ -116,8 +119,10 @@ def export_chips(
         written = []
         for done, chip in enumerate(chips, start=1):
             known = _write(temp, scene, labels, chip, how, files[chip.part])
-            written += [{"id": chip.name, "part": chip.part, "known": known, "window": chip.window}] if known else []
+            written += [(chip, known)] if known else []
             reporter.update(done, len(chips), message="writing chips")
+        if not written:
+            raise NoLabelsError(f"no chip has pixels of which a share of {how.least_known} is known; ask for less")
         for part, file in files.items():
             file.write(temp / "coco" / f"{part}.json")
         _describe(temp, scene, labels, how, written)
@@ -137,7 +142,10 @@ def _planned(scene: Scene, labels: ChipLabels, how: Chipping) -> list[_Chip]:
             window = Window(col, row, how.size, how.size)
             if len(tree.query(window.polygon, predicate="intersects")):
                 blocks.setdefault((row // how.size // how.block, col // how.size // how.block), []).append(window)
-    parts = _parts({place: len(windows) for place, windows in blocks.items()}, how.seed)
+    kept = shapely.union_all(list(labels.never_train))
+    test = {place for place, windows in blocks.items() if any(kept.intersects(one.polygon) for one in windows)}
+    parts = dict.fromkeys(test, "test")
+    parts |= _parts({place: len(windows) for place, windows in blocks.items() if place not in test}, how.seed)
     return [
         _Chip(window, f"{scene.name}_{window.row:06d}_{window.col:06d}", parts[place])
         for place, windows in blocks.items()
@@ -162,12 +170,12 @@ def _parts(sizes: Mapping[tuple[int, int], int], seed: int) -> dict[tuple[int, i
 
 
 def _write(temp: Path, scene: Scene, labels: ChipLabels, chip: _Chip, how: Chipping, coco: CocoFile) -> float:
-    """Write a chip, unless nothing is known of its pixels; returns the share that is known."""
+    """Write a chip, unless too little is known of its pixels; returns the share that is known, 0 if not written."""
     rgb, valid = scene.rgb(chip.window)
     mask, instances, shown = _burnt(labels, chip.window)
     mask[~valid], instances[~valid] = UNKNOWN, 0
     known = float((mask != UNKNOWN).mean())
-    if not known:
+    if not known or known < how.least_known:
         return 0.0
     Image.fromarray(mask).save(temp / "masks" / f"{chip.name}.png")
     Image.fromarray(instances).save(temp / "instances" / f"{chip.name}.png")
@@ -223,11 +231,11 @@ def _write_bands(path: Path, scene: Scene, window: Window) -> None:
 
 
 def _describe(
-    temp: Path, scene: Scene, labels: ChipLabels, how: Chipping, written: Sequence[Mapping[str, Any]]
+    temp: Path, scene: Scene, labels: ChipLabels, how: Chipping, written: Sequence[tuple[_Chip, float]]
 ) -> None:
     grid = scene.grid
     classes = {BACKGROUND: "background"} | dict(enumerate(labels.classes, start=1))
-    parts = {part: [chip["id"] for chip in written if chip["part"] == part] for part in PARTS}
+    parts = {part: [chip.name for chip, _ in written if chip.part == part] for part in PARTS}
     card = {
         "classes": classes,
         "ignore": UNKNOWN,
@@ -240,13 +248,30 @@ def _describe(
     }
     (temp / "dataset.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (temp / "README.md").write_text("\n".join(_readme(scene, labels, how, parts)) + "\n", encoding="utf-8")
-    outlines = [chip["window"].polygon for chip in written]
-    table = gpd.GeoDataFrame(
-        [{key: chip[key] for key in ("id", "part", "known")} for chip in written], geometry=outlines
-    )
+    _write_places(temp / "chips.geojson", scene, written)
+
+
+def _write_places(path: Path, scene: Scene, written: Sequence[tuple[_Chip, float]]) -> None:
+    """Where each chip lies: its outline, and the CRS and transform of its pixels, named as STAC's projection extension
+    names them; without a CRS, the transform leads to the pixels of the scene."""
+    grid = scene.grid
+    origin = grid.transform if grid.is_georeferenced else rasterio.Affine.identity()
+    rows = [
+        {
+            "id": chip.name,
+            "part": chip.part,
+            "known": known,
+            "proj:code": None if grid.crs is None else grid.crs.to_string(),
+            "proj:shape": list(chip.window.shape),
+            "proj:transform": list(origin @ rasterio.Affine.translation(chip.window.col, chip.window.row))[:6],
+        }
+        for chip, known in written
+    ]
+    outlines = [chip.window.polygon for chip, _ in written]
+    table = gpd.GeoDataFrame(rows, geometry=outlines)
     if grid.is_georeferenced:
         table = table.set_geometry([grid.geometry_from_pixel(one, LONLAT) for one in outlines], crs=LONLAT)
-    (temp / "chips.geojson").write_text(table.to_json(drop_id=True) + "\n", encoding="utf-8")
+    path.write_text(table.to_json(drop_id=True) + "\n", encoding="utf-8")
 
 
 def _readme(scene: Scene, labels: ChipLabels, how: Chipping, parts: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -263,6 +288,8 @@ def _readme(scene: Scene, labels: ChipLabels, how: Chipping, parts: Mapping[str,
     yield f"- parts, by area (blocks of {how.block} x {how.block} chips): " + ", ".join(
         f"{name} {len(ids)}" for name, ids in parts.items()
     )
-    yield "- chips.geojson: where each chip lies"
+    if labels.never_train:
+        yield "  (blocks with areas that are kept out of training are for the test)"
+    yield "- chips.geojson: where each chip lies, with the CRS and the transform of its pixels"
     yield ""
     yield "Say here whose imagery this is and under which licence (also in dataset.json)."

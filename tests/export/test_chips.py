@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,20 +82,47 @@ def test_pycocotools_finds_the_same_masks(scene: Scene, tmp_path: Path) -> None:
 
 
 def test_no_block_is_in_two_parts(tmp_path: Path) -> None:
-    scene = Scene.open(make_raster(tmp_path / "wide.tif", 700, 600))
-    labels = ChipLabels(("field",), (), (box(0, 0, 700, 600),))
-    folder = export_chips(SilentReporter(), scene, labels, tmp_path / "chips", Chipping(32, block=3))
+    scene = Scene.open(make_raster(tmp_path / "wide.tif", 320, 256))
+    labels = ChipLabels(("field",), (), (box(0, 0, 320, 256),))
+    folder = export_chips(SilentReporter(), scene, labels, tmp_path / "chips", Chipping(32, block=2))
     split = json.loads((folder / "dataset.json").read_text())["split"]
     parts: dict[tuple[int, int], set[str]] = {}
     for part, names in split.items():
         for name in names:
             _, row, col = name.rsplit("_", 2)
-            parts.setdefault((int(row) // 96, int(col) // 96), set()).add(part)
+            parts.setdefault((int(row) // 64, int(col) // 64), set()).add(part)
     assert all(len(found) == 1 for found in parts.values())
     total = sum(map(len, split.values()))
     assert [len(split[part]) / total for part in ("train", "val", "test")] == pytest.approx([0.7, 0.15, 0.15], abs=0.06)
-    again = export_chips(SilentReporter(), scene, labels, tmp_path / "again", Chipping(32, block=3))
-    assert json.loads((again / "dataset.json").read_text())["split"] == split
+
+
+def test_ground_kept_out_of_training_is_for_the_test(scene: Scene, tmp_path: Path) -> None:
+    for seed in range(3):
+        labels = replace(LABELS, never_train=(Point(20, 20).buffer(5),))
+        folder = export_chips(SilentReporter(), scene, labels, tmp_path / str(seed), Chipping(SIZE, 1, seed=seed))
+        split = json.loads((folder / "dataset.json").read_text())["split"]
+        assert "scene_000000_000000" in split["test"]
+        assert split["train"]
+
+
+def test_chips_of_which_little_is_known_are_left_out(scene: Scene, tmp_path: Path) -> None:
+    folder = write(scene, tmp_path / "chips", least_known=0.9)
+    assert [path.stem for path in (folder / "masks").iterdir()] == ["scene_000000_000128"]
+    places = json.loads((folder / "chips.geojson").read_text())["features"]
+    assert [place["properties"]["id"] for place in places] == ["scene_000000_000128"]
+    with pytest.raises(NoLabelsError, match="ask for less"):
+        export_chips(
+            SilentReporter(), scene, replace(LABELS, reviewed=()), tmp_path / "none", Chipping(SIZE, least_known=0.9)
+        )
+
+
+def test_each_chip_has_its_place(scene: Scene, tmp_path: Path) -> None:
+    folder = write(scene, tmp_path / "chips", bands=True)
+    for place in json.loads((folder / "chips.geojson").read_text())["features"]:
+        known = place["properties"]
+        with rasterio.open(folder / "images" / f"{known['id']}.tif") as chip:
+            assert known["proj:code"] == chip.crs.to_string() and known["proj:shape"] == list(chip.shape)
+            assert known["proj:transform"] == pytest.approx(list(chip.transform)[:6])
 
 
 def test_all_bands_keep_their_place(scene: Scene, tmp_path: Path) -> None:
