@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seglab.app.labels.tidy import Tidy
     from seglab.app.opening import open_session
-    from seglab.app.round_model import RoundModel, load_round
+    from seglab.app.rounds.round_model import RoundModel, load_round
     from seglab.app.session import LabelSession
-    from seglab.app.tidy import Tidy
     from seglab.core.dates import by_date
     from seglab.core.raster import Scene
     from seglab.datasets.examples import example
@@ -26,11 +26,11 @@ __version__ = "0.1.0"
 _LAZY = {
     "open": ("seglab.app.opening", "open_session"),
     "LabelSession": ("seglab.app.session", "LabelSession"),
-    "RoundModel": ("seglab.app.round_model", "RoundModel"),
-    "load_round": ("seglab.app.round_model", "load_round"),
+    "RoundModel": ("seglab.app.rounds.round_model", "RoundModel"),
+    "load_round": ("seglab.app.rounds.round_model", "load_round"),
     "Scene": ("seglab.core.raster", "Scene"),
     "by_date": ("seglab.core.dates", "by_date"),
-    "Tidy": ("seglab.app.tidy", "Tidy"),
+    "Tidy": ("seglab.app.labels.tidy", "Tidy"),
     "SegLabError": ("seglab.errors", "SegLabError"),
     "example": ("seglab.datasets.examples", "example"),
     "Labeler": ("seglab.ui.labeler", "Labeler"),

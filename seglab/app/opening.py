@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from seglab import jobs
-from seglab.app.open_project import LAST_SCENE, OpenProject
-from seglab.app.scene_cards import damaged_manifest, dates_of, find_card, first_difference, scene_card, source_of
+from seglab.app.project.open_project import LAST_SCENE, OpenProject
+from seglab.app.project.scene_cards import (
+    damaged_manifest,
+    dates_of,
+    find_card,
+    first_difference,
+    scene_card,
+    source_of,
+)
 from seglab.app.session import LabelSession
 from seglab.core.bands import check_band
 from seglab.core.dated_scenes import DatedScenes

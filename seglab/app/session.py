@@ -12,38 +12,38 @@ from typing import Any
 import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.as_code import as_code
-from seglab.app.class_editing import ClassEditing
-from seglab.app.comparing import Comparing
-from seglab.app.dating import Dating
-from seglab.app.exporting import Exporting
-from seglab.app.following import follow
-from seglab.app.ground_keeping import GroundKeeping
-from seglab.app.held_out import kept_out
-from seglab.app.kept_view import ViewFile
-from seglab.app.label_events import accept_data
-from seglab.app.labelled import LabelledObject
-from seglab.app.labels_table import labels_table
-from seglab.app.learner import Learner
-from seglab.app.ledger import Ledger
-from seglab.app.looking import Looking
-from seglab.app.map_checking import MapChecking
-from seglab.app.map_making import MapMaking
-from seglab.app.measuring import Areas, Measuring
-from seglab.app.object_editing import ObjectEditing
-from seglab.app.object_finding import ObjectFinding
-from seglab.app.open_project import OpenProject
-from seglab.app.prefetching import Prefetching
-from seglab.app.project_keeping import ProjectKeeping
-from seglab.app.proposals import Draft, Proposal
-from seglab.app.reviewing import Reviewing
-from seglab.app.round_keeping import RoundKeeping
-from seglab.app.scene_keeping import SceneKeeping
-from seglab.app.state import State
-from seglab.app.suggesting import Suggesting
-from seglab.app.surveying import Surveyor
-from seglab.app.tidy import Tidy, tidied
-from seglab.app.undoing import Undoing
+from seglab.app.annotators.comparing import Comparing
+from seglab.app.history.as_code import as_code
+from seglab.app.history.label_events import accept_data
+from seglab.app.history.ledger import Ledger
+from seglab.app.history.state import State
+from seglab.app.history.undoing import Undoing
+from seglab.app.labels.class_editing import ClassEditing
+from seglab.app.labels.exporting import Exporting
+from seglab.app.labels.ground_keeping import GroundKeeping
+from seglab.app.labels.labelled import LabelledObject
+from seglab.app.labels.labels_table import labels_table
+from seglab.app.labels.measuring import Areas, Measuring
+from seglab.app.labels.object_editing import ObjectEditing
+from seglab.app.labels.reviewing import Reviewing
+from seglab.app.labels.tidy import Tidy, tidied
+from seglab.app.maps.map_checking import MapChecking
+from seglab.app.maps.map_making import MapMaking
+from seglab.app.maps.object_finding import ObjectFinding
+from seglab.app.project.dating import Dating
+from seglab.app.project.kept_view import ViewFile
+from seglab.app.project.looking import Looking
+from seglab.app.project.open_project import OpenProject
+from seglab.app.project.project_keeping import ProjectKeeping
+from seglab.app.project.scene_keeping import SceneKeeping
+from seglab.app.prompting.following import follow
+from seglab.app.prompting.prefetching import Prefetching
+from seglab.app.prompting.proposals import Draft, Proposal
+from seglab.app.rounds.held_out import kept_out
+from seglab.app.rounds.learner import Learner
+from seglab.app.rounds.round_keeping import RoundKeeping
+from seglab.app.suggestions.suggesting import Suggesting
+from seglab.app.suggestions.surveying import Surveyor
 from seglab.core.dated_scenes import DatedScenes
 from seglab.core.grid import Grid
 from seglab.core.masks import polygons_of

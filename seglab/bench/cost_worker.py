@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seglab.app.proposals import Draft
-from seglab.app.rounds import CurrentModel
+from seglab.app.prompting.proposals import Draft
+from seglab.app.rounds.rounds import CurrentModel
 from seglab.core.overlay import overlay_png
 from seglab.core.prompts import Point, Prompts
 from seglab.core.raster import Scene

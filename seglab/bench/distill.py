@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from seglab import __version__
-from seglab.app.teachers import load_teacher
+from seglab.app.rounds.teachers import load_teacher
 from seglab.bench.train import best_epoch_line, figure_lines
 from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, Parts, open_pairs, target_classes, with_unlabelled
 from seglab.encoding.prefixes import prefix_budget

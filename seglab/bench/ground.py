@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from shapely.geometry import MultiPolygon
 
-from seglab.app.proposals import window_for
+from seglab.app.prompting.proposals import window_for
 from seglab.core.annotator import first_click
 from seglab.core.masks import polygons_of, rasterize
 from seglab.core.metrics import IGNORE

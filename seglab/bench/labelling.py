@@ -17,8 +17,8 @@ import numpy as np
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.proposals import Draft
-from seglab.app.rounds import CurrentModel
+from seglab.app.prompting.proposals import Draft
+from seglab.app.rounds.rounds import CurrentModel
 from seglab.bench.ground import Ground, GroundImage, Thing
 from seglab.core.annotator import next_click
 from seglab.core.masks import rasterize

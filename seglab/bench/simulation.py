@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seglab.app.rounds import EXEMPLARS, CurrentModel
+from seglab.app.rounds.rounds import EXEMPLARS, CurrentModel
 from seglab.bench.ground import GroundImage, Thing, open_ground
 from seglab.bench.held_out import EMBEDDING_BYTES, Caches, HeldOut
 from seglab.bench.labelling import Annotator, Labelled, label_outright, label_with

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from seglab import __version__
-from seglab.app.rounds import identity_of
+from seglab.app.rounds.rounds import identity_of
 from seglab.datasets.pairs import ImageMaskDataset, Parts, open_pairs, target_classes
 from seglab.errors import ModelNotFoundError, TrainingError
 from seglab.jobs import Reporter

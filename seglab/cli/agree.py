@@ -31,7 +31,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.annotators import compare_authors, compare_projects
+    from seglab.app.annotators.annotators import compare_authors, compare_projects
 
     if options.second is not None:
         show(compare_projects(options.first, options.second, options.scene).to_json(), options.json, _format)

@@ -22,7 +22,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.map_checking import areas_of_map, estimate_of
+    from seglab.app.maps.map_checking import areas_of_map, estimate_of
 
     if options.project.is_file():
         table = run_job(areas_of_map, options.project, title="measure the map")

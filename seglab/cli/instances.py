@@ -33,8 +33,8 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.many_scenes import area_in
-    from seglab.app.round_model import load_round
+    from seglab.app.maps.many_scenes import area_in
+    from seglab.app.rounds.round_model import load_round
     from seglab.inference.instances import InstanceSettings
     from seglab.inference.window_masks import Keeping
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seglab.cli.work import count, positive, read_polygons, run_job, show
 
 if TYPE_CHECKING:
-    from seglab.app.many_scenes import SceneMap
+    from seglab.app.maps.many_scenes import SceneMap
     from seglab.inference.sweep import Workers
 
 FAILED = 1
@@ -42,8 +42,8 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.many_scenes import ManySettings, map_scenes
-    from seglab.app.round_model import load_round
+    from seglab.app.maps.many_scenes import ManySettings, map_scenes
+    from seglab.app.rounds.round_model import load_round
     from seglab.core.scene_lists import find_scenes
     from seglab.inference.plan import MapSettings
 
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _targets(sources: list[Any], out: Path) -> list[Path]:
     """Where each map goes: a file for one scene, else a folder."""
-    from seglab.app.many_scenes import target_paths
+    from seglab.app.maps.many_scenes import target_paths
 
     if len(sources) == 1 and out.suffix.lower() in (".tif", ".tiff") and not out.is_dir():
         return [out]

@@ -25,7 +25,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from seglab.app.replay import Drawing, replay
+    from seglab.app.history.replay import Drawing, replay
 
     drawing = Drawing(options.scene, options.checkpoint, options.device) if options.masks else None
     result = run_job(replay, options.project, options.out, drawing, title="replay", unit="object")

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import ipywidgets as widgets
 
-from seglab.app.annotators import KEEP, Merged
-from seglab.app.disputes import Comparison
-from seglab.app.state import State
+from seglab.app.annotators.annotators import KEEP, Merged
+from seglab.app.annotators.disputes import Comparison
+from seglab.app.history.state import State
 from seglab.ui.agreement_words import (
     disputes_html,
     disputes_words,

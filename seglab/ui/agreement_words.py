@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from seglab.app.annotators import Merged
-from seglab.app.disputes import FIRST, SECOND, UNSURE, Comparison, Dispute
+from seglab.app.annotators.annotators import Merged
+from seglab.app.annotators.disputes import FIRST, SECOND, UNSURE, Comparison, Dispute
 from seglab.core.agreement import MATCH, STRENGTHS, strength
 from seglab.ui.label_layer import line_style
 from seglab.ui.panels import faint

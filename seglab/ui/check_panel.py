@@ -8,7 +8,7 @@ from typing import Protocol
 
 import ipywidgets as widgets
 
-from seglab.app.map_check import BACKGROUND_NAME, MapCheck
+from seglab.app.maps.map_check import BACKGROUND_NAME, MapCheck
 from seglab.core.area_estimate import AreaEstimate, Z
 from seglab.core.sample_size import EXPECTED_ACCURACY, expected_se, sample_size
 from seglab.ui.keys import CLASS_KEYS, keys_of, tip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
-from seglab.app.map_check import MapCheck
+from seglab.app.maps.map_check import MapCheck
 from seglab.ui.check_panel import CheckPanel, CheckResults, CheckSection
 from seglab.ui.keys import keys_of
 from seglab.ui.layering import MAPS

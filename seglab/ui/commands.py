@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from seglab.app.disputes import FIRST, SECOND, UNSURE
-from seglab.app.map_check import BACKGROUND_NAME
+from seglab.app.annotators.disputes import FIRST, SECOND, UNSURE
+from seglab.app.maps.map_check import BACKGROUND_NAME
 from seglab.ui.keys import CLASS_KEYS, keys_of
 from seglab.ui.toolbar import TOOLS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seglab import jobs
-from seglab.app.annotators import Merged
-from seglab.app.disputes import Comparison
-from seglab.app.labelled import LabelledObject
+from seglab.app.annotators.annotators import Merged
+from seglab.app.annotators.disputes import Comparison
+from seglab.app.labels.labelled import LabelledObject
 from seglab.errors import AgreementError
 from seglab.ui.agreement_panel import AgreementSheet, AnnotatorsSection
 from seglab.ui.agreement_words import objects

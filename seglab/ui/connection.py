@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from seglab.app.view import TiledLayer
+from seglab.app.project.view import TiledLayer
 from seglab.ui.sheet import Sheet
 from seglab.ui.toolbar import button, set_shown
 from seglab.ui.transport import TileProbe

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from shapely.geometry import LineString
 
-from seglab.app.labelled import LabelledObject
-from seglab.app.proposed import ProposedObject
+from seglab.app.labels.labelled import LabelledObject
+from seglab.app.labels.proposed import ProposedObject
 from seglab.ui.page import Stroke
 
 if TYPE_CHECKING:

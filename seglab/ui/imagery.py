@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import ipyleaflet
 
-from seglab.app.map_rasters import StyledRaster, image_of, tiles_of
-from seglab.app.view import TiledLayer
+from seglab.app.maps.map_rasters import StyledRaster, image_of, tiles_of
+from seglab.app.project.view import TiledLayer
 
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler

@@ -8,8 +8,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from seglab.app.opening import open_session
+from seglab.app.project.view import fit_scale
 from seglab.app.session import LabelSession
-from seglab.app.view import fit_scale
 from seglab.core.overlay import MapFrame, overlay_png
 from seglab.ui.checking import Checking
 from seglab.ui.class_panel import ClassPanel

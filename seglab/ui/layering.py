@@ -10,9 +10,7 @@ import ipyleaflet
 import shapely
 from xyzservices import TileProvider
 
-from seglab.app.kept_view import KeptDivider, KeptLayer, KeptView
-from seglab.app.looks import BY_HAND, MODEL_LOOK, Look, fitted, presets
-from seglab.app.map_rasters import (
+from seglab.app.maps.map_rasters import (
     CONFIDENCE_RAMP,
     StyledRaster,
     change_raster,
@@ -20,7 +18,9 @@ from seglab.app.map_rasters import (
     confidence_raster,
     scene_raster,
 )
-from seglab.app.mapping import map_colours, map_meanings
+from seglab.app.maps.mapping import map_colours, map_meanings
+from seglab.app.project.kept_view import KeptDivider, KeptLayer, KeptView
+from seglab.app.project.looks import BY_HAND, MODEL_LOOK, Look, fitted, presets
 from seglab.core.raster import Scene
 from seglab.ui.layers_panel import BASEMAPS, LAYERS, NO_BASEMAP, NOTHING
 from seglab.ui.look_editor import ramp_legend, titles_after

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
 from seglab.app.session import LabelSession
-from seglab.app.suggesting import Suggestion
+from seglab.app.suggestions.suggesting import Suggestion
 from seglab.ui.keys import keys_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import ipywidgets as widgets
 
-from seglab.app.looks import BY_HAND, MODEL_LOOK, PERCENTILES, RAMPS, Look
-from seglab.app.map_rasters import ramp_colours
+from seglab.app.maps.map_rasters import ramp_colours
+from seglab.app.project.looks import BY_HAND, MODEL_LOOK, PERCENTILES, RAMPS, Look
 from seglab.core.stretch import Stretch
 from seglab.ui.keys import tip
 from seglab.ui.panels import faint, row

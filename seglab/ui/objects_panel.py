@@ -9,8 +9,8 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from seglab.app.labelled import LabelledObject
-from seglab.app.proposed import ProposedObject
+from seglab.app.labels.labelled import LabelledObject
+from seglab.app.labels.proposed import ProposedObject
 from seglab.core.raster import Scene
 from seglab.ui.keys import keys_of, tip
 from seglab.ui.page import STATIC

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
 
-from seglab.app.rounds import Round
+from seglab.app.rounds.rounds import Round
 from seglab.ui.keys import tip
 from seglab.ui.toolbar import button, set_shown
 

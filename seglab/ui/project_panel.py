@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import ipywidgets as widgets
 import pandas as pd
 
-from seglab.app.label_events import OVERLAPS
-from seglab.app.tidy import Tidy
+from seglab.app.history.label_events import OVERLAPS
+from seglab.app.labels.tidy import Tidy
 from seglab.ui.keys import tip
 from seglab.ui.panels import faint, on_enter, row, section
 from seglab.ui.toolbar import button

@@ -8,9 +8,9 @@ from shapely.geometry import Point, box
 from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
-from seglab.app.kept_view import KeptView
-from seglab.app.measuring import SQUARE_METRES
-from seglab.app.tidy import Tidy
+from seglab.app.labels.measuring import SQUARE_METRES
+from seglab.app.labels.tidy import Tidy
+from seglab.app.project.kept_view import KeptView
 from seglab.core.places import EXAMPLES, PLAIN_EXAMPLES
 from seglab.errors import LabelsFileError
 from seglab.ui.clipboard import CodeSheet

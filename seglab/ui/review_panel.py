@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import ipywidgets as widgets
 
-from seglab.app.proposed import ProposedObject
-from seglab.app.review import ORDERS, ReviewQueue
+from seglab.app.labels.proposed import ProposedObject
+from seglab.app.labels.review import ORDERS, ReviewQueue
 from seglab.ui.keys import tip
 from seglab.ui.panels import faint, row
 from seglab.ui.toolbar import button, set_shown

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
-from seglab.app.proposed import ProposedObject
-from seglab.app.review import ReviewQueue
+from seglab.app.labels.proposed import ProposedObject
+from seglab.app.labels.review import ReviewQueue
 from seglab.ui.keys import keys_of
 from seglab.ui.objects_panel import ALL_CLASSES, PROPOSED
 

@@ -14,7 +14,7 @@ from seglab.ui.panels import faint, row, section
 from seglab.ui.toolbar import button, set_shown
 
 if TYPE_CHECKING:
-    from seglab.app.kept_view import KeptView
+    from seglab.app.project.kept_view import KeptView
     from seglab.ui.labeler import Labeler
 
 

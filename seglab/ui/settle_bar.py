@@ -8,7 +8,7 @@ from typing import Protocol
 
 import ipywidgets as widgets
 
-from seglab.app.disputes import Dispute
+from seglab.app.annotators.disputes import Dispute
 from seglab.ui.keys import tip
 from seglab.ui.toolbar import button, set_shown
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seglab.app.disputes import FIRST, SECOND, UNSURE, Comparison, Dispute
-from seglab.app.review import ReviewQueue
+from seglab.app.annotators.disputes import FIRST, SECOND, UNSURE, Comparison, Dispute
+from seglab.app.labels.review import ReviewQueue
 from seglab.ui.keys import keys_of
 from seglab.ui.settle_bar import SettleBar
 from seglab.ui.toolbar import set_shown

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from seglab.app.thumbnails import thumbnail
+from seglab.app.labels.thumbnails import thumbnail
 from seglab.core.raster import Scene
 from seglab.errors import SegLabError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import geopandas as gpd
 import pytest
 
-from seglab.app.state import history, reduce
+from seglab.app.history.state import history, reduce
 from seglab.store.project import Project
 
 LABELLER = Path(__file__).with_name("killed_labeller.py")

@@ -13,7 +13,7 @@ import rasterio
 import shapely
 
 from seglab import errors
-from seglab.app.label_events import accept_data
+from seglab.app.history.label_events import accept_data
 from seglab.app.session import LabelSession
 from seglab.core.prompts import Point, Prompts
 from seglab.core.windows import Window

@@ -19,7 +19,7 @@ import rasterio
 import torch
 
 import seglab
-from seglab.app.round_model import RoundModel, load_round
+from seglab.app.rounds.round_model import RoundModel, load_round
 from seglab.bench.demo import run_demo, water_reference
 from seglab.core.metrics import boundary_f, iou
 from seglab.core.raster import Scene

@@ -17,8 +17,8 @@ import torch
 from rasterio.transform import from_origin
 
 import seglab
-from seglab.app.proposals import window_for
-from seglab.app.view import fit_scale
+from seglab.app.project.view import fit_scale
+from seglab.app.prompting.proposals import window_for
 from seglab.core.overlay import overlay_png
 from seglab.core.prompts import Point
 from seglab.core.windows import Window

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglab.app.rounds import CurrentModel
+from seglab.app.rounds.rounds import CurrentModel
 from seglab.bench.ground import Ground, open_ground
 from seglab.bench.labelling import CLICKS, GOOD, Annotator, correction, label_outright, label_with
 from seglab.core.annotator import next_click

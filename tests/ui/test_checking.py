@@ -8,7 +8,7 @@ import pytest
 
 from seglab.ui.check_panel import results_html
 from seglab.ui.place_marker import LEAST_PIXEL
-from tests.app.test_map_checking import mapped
+from tests.app.maps.test_map_checking import mapped
 from tests.ui.conftest import LAKE
 
 BLIND = ("prediction", "confidence", "changed", "labels", "proposed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seglab.app.looks import MODEL_LOOK
+from seglab.app.project.looks import MODEL_LOOK
 from tests.conftest import LAKES
 from tests.ui.conftest import Hand
 

@@ -6,7 +6,7 @@ import ipyleaflet
 import pytest
 
 import seglab
-from seglab.app.looks import BY_HAND, MODEL_LOOK
+from seglab.app.project.looks import BY_HAND, MODEL_LOOK
 from seglab.datasets.examples import example
 from seglab.ui.imagery import KEPT
 from seglab.ui.layers_panel import BASEMAPS, LAYERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seglab.app.rounds import Round
+from seglab.app.rounds.rounds import Round
 from seglab.ui.panels import ModelPanel
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import geopandas as gpd
 from shapely.geometry import box
 
-from seglab.app.kept_view import VIEW_NAME
-from seglab.app.label_events import ALLOWED
-from seglab.app.looks import BY_HAND, Look
-from seglab.app.tidy import Tidy
+from seglab.app.history.label_events import ALLOWED
+from seglab.app.labels.tidy import Tidy
+from seglab.app.project.kept_view import VIEW_NAME
+from seglab.app.project.looks import BY_HAND, Look
 from seglab.ui.project_panel import areas_html
 from seglab.ui.project_work import TITLE
 

@@ -1,0 +1,1 @@
+"""What a person has labelled: classes, objects, areas; changed, reviewed, read and written."""
