@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from seglab import __version__
+from seglab.app.rounds.guesses import SURE, teacher_guesses
 from seglab.app.rounds.teachers import load_teacher
 from seglab.bench.train import best_epoch_line, figure_lines
+from seglab.datasets.folder import IGNORE
 from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, Parts, open_pairs, target_classes, with_unlabelled
 from seglab.encoding.prefixes import prefix_budget
 from seglab.encoding.teaching import TEACHER_FOLDER, CachedTeacher
@@ -24,11 +26,12 @@ from seglab.models.device import choose_device
 from seglab.models.student.network import build_student
 from seglab.models.student.restore import student_identity, student_tensors
 from seglab.models.student.spec import StudentSpec, student_spec
+from seglab.models.student.teachers import SamTeacher, Teacher
 from seglab.store import atomic
 from seglab.store.cache import ArrayCache
 from seglab.store.round_files import write_round_file
 from seglab.training.supervised.fit import SupervisedResult, fit
-from seglab.training.supervised.pair_batches import split
+from seglab.training.supervised.pair_batches import PairReader, split
 from seglab.training.supervised.pupils import StudentSegmenter
 from seglab.training.supervised.recipe import STUDENT_RECIPE, SupervisedConfig
 from seglab.training.transfer import TransferConfig
@@ -65,6 +68,9 @@ class DistillOptions:
     """What the student's encoder starts from; random weights if None."""
     config: SupervisedConfig = STUDENT_RECIPE
     transfer: TransferConfig = field(default_factory=TransferConfig)
+    sure: float | None = SURE
+    """Probability from which the teacher's class counts as a label of an image that has none; None: never. Only a round
+    that maps the classes to learn gives such labels."""
     ablation: str = "none"
     """A key of ABLATIONS."""
     classes: tuple[str, ...] = ()
@@ -107,6 +113,8 @@ def run_distill(reporter: Reporter, options: DistillOptions) -> dict[str, Any]:
             teacher cannot be made.
     """
     started = time.monotonic()
+    if options.sure is not None and not 0 < options.sure <= 1:
+        raise TrainingError(f"a probability of {options.sure:g} is none; give one above 0, at most 1, for example 0.9")
     spec, transfer, device = options.spec(), options.applied_transfer(), choose_device(options.device)
     dataset, unlabelled = with_unlabelled(open_pairs(options.folder))
     targets = target_classes(dataset, options.classes)
@@ -116,24 +124,59 @@ def run_distill(reporter: Reporter, options: DistillOptions) -> dict[str, Any]:
     student = build_student(spec, len(targets), encoder_weights=options.encoder_weights, seed=options.config.seed).to(
         device
     )
-    teacher = None
-    if transfer.weight:
+    teacher, cached = _teacher(reporter, options), None
+    if teacher is not None and transfer.weight:
         folder = options.features or options.out / TEACHER_FOLDER
-        teacher = CachedTeacher(
-            load_teacher(options.teacher, device, checkpoint=options.checkpoint, reporter=reporter),
-            ArrayCache(prefix_budget(folder), folder),
-            device,
-        )
-    shown = PartlyLabelled(dataset, frozenset(train) - frozenset(labelled))
-    segmenter = StudentSegmenter(student, teacher, transfer)
+        cached = CachedTeacher(teacher, ArrayCache(prefix_budget(folder), folder), device)
+    hidden = frozenset(parts[0]) - frozenset(labelled)
+    guesses = _guesses(reporter, options, teacher, dataset, targets, sorted(hidden))
+    shown = PartlyLabelled(dataset, hidden, guesses)
+    segmenter = StudentSegmenter(student, cached, transfer)
     result = fit(reporter, segmenter, shown, targets, options.config, options.out, resume=options.resume, parts=parts)
     report = _report(options, dataset, targets, segmenter, result, labelled)
+    report["guesses"] = {"sure": options.sure, "images": len(guesses), "share": _known(guesses.values())}
     report["seconds"] = round(time.monotonic() - started, 1)
     atomic.write_bytes(options.out / METRICS_NAME, (json.dumps(report, indent=2) + "\n").encode())
     write_round_file(
         options.out / STUDENT_NAME, student_tensors(student), student_identity(student) | _card(report, dataset)
     )
     return report
+
+
+def _teacher(reporter: Reporter, options: DistillOptions) -> Teacher | None:
+    """The teacher, if this student learns anything from one."""
+    if not options.applied_transfer().weight and options.sure is None:
+        return None
+    device = choose_device(options.device)
+    return load_teacher(options.teacher, device, checkpoint=options.checkpoint, reporter=reporter)
+
+
+def _guesses(
+    reporter: Reporter,
+    options: DistillOptions,
+    teacher: Teacher | None,
+    dataset: ImageMaskDataset,
+    targets: dict[str, int],
+    indexes: Sequence[int],
+) -> dict[int, np.ndarray]:
+    """By index, what the teacher takes an image for, as a mask of the dataset; {} if it does not know the classes."""
+    sure = options.sure
+    if sure is None or not isinstance(teacher, SamTeacher) or not set(targets) <= set(teacher.classes):
+        return {}
+    reader = PairReader(dataset, targets, teacher.model.spec.image_size, options.config.jitter)
+    windows = (batch.rgb[0] for batch in reader.stream([[i] for i in indexes]))
+    background = next(value for value in range(IGNORE) if value not in targets.values())
+    values = np.full(IGNORE + 1, background, np.uint8)
+    values[IGNORE] = IGNORE
+    values[1 : len(teacher.classes) + 1] = [targets.get(name, background) for name in teacher.classes]
+    found = teacher_guesses(reporter, teacher, windows, sure)
+    return {i: values[guess] for i, guess in zip(indexes, found, strict=True)}
+
+
+def _known(masks: Iterable[np.ndarray]) -> float | None:
+    """The share of the pixels of masks that are known."""
+    shares = [float((mask != IGNORE).mean()) for mask in masks]
+    return round(sum(shares) / len(shares), 3) if shares else None
 
 
 def labelled_part(train: Sequence[int], count: int | None, seed: int) -> list[int]:
@@ -164,10 +207,18 @@ def format_table(report: dict[str, Any]) -> str:
             f"{network['model']} ({network['encoder']}) taught by {teacher} on {report['dataset']}: "
             f"{len(count['labelled'])} of {len(count['train'])} training pairs with labels, "
             f"{len(count['validation'])} to validate on (the epoch is chosen on them too)",
+            *_guess_lines(report["guesses"]),
             best_epoch_line(report),
             *figure_lines(report["metrics"]),
         ]
     )
+
+
+def _guess_lines(guesses: Mapping[str, Any]) -> list[str]:
+    if not guesses["images"]:
+        return []
+    share = f"{100 * guesses['share']:.0f} % of their pixels"
+    return [f"on {guesses['images']} images without labels its map counts as one from {guesses['sure']:g} on: {share}"]
 
 
 def _ablation(name: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from seglab.app.rounds.guesses import SURE
 from seglab.bench.distill import ABLATIONS, DistillOptions, labelled_part, run_distill
 from seglab.bench.runs import chosen_datasets, records_of, weights_of
 from seglab.bench.simulation import Say
@@ -30,6 +32,10 @@ from seglab.training.supervised.recipe import STUDENT_RECIPE, SupervisedConfig
 TEACHER = "teacher"
 """The row of the adapted SAM itself."""
 TEACHER_EPOCHS = 15
+GUESSES: Mapping[str, str] = MappingProxyType({"guesses": "none", "guesses_alone": "no_transfer"})
+"""Students for which, besides, the teacher's map counts as a label of the images that have none; by the ablation which
+they are otherwise. What is in ABLATIONS learns from people's labels only, as published."""
+VARIANTS = (*ABLATIONS, *GUESSES)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class StudentRun:
 
     dataset: str
     variant: str
-    """TEACHER, or one of ABLATIONS."""
+    """TEACHER, or one of VARIANTS."""
     seed: int
     """Of the labels that are kept, of the network's start, and of training."""
     labels: int | None
@@ -68,7 +74,7 @@ def run_students(
     datasets: Sequence[str],
     *,
     student: str = "small",
-    variants: Sequence[str] = tuple(ABLATIONS),
+    variants: Sequence[str] = VARIANTS,
     labels: int | None = None,
     seeds: int = 1,
     epochs: int = STUDENT_RECIPE.epochs,
@@ -84,7 +90,7 @@ def run_students(
     Args:
         folder, datasets, checkpoint, device, jobs, say: see rounds.run_rounds.
         student: by name.
-        variants: of ABLATIONS.
+        variants: of VARIANTS.
         labels: images of each dataset that keep their labels; all of the training part if None.
         seeds: 0, 1, ... of so many runs.
         epochs: of the students.
@@ -103,8 +109,8 @@ def run_students(
         WriteError: `out` cannot be written or holds something else.
     """
     found = chosen_datasets(folder, datasets)
-    if unknown := [name for name in variants if name not in ABLATIONS]:
-        raise TrainingError(f"no ablation is called {unknown[0]!r}; choose some of {', '.join(ABLATIONS)}")
+    if unknown := [name for name in variants if name not in VARIANTS]:
+        raise TrainingError(f"no ablation is called {unknown[0]!r}; choose some of {', '.join(VARIANTS)}")
     weights = weights_of(model, checkpoint)
     with TemporaryDirectory(prefix="seglab-") as temporary:
         work = Path(temporary) if out is None else out.with_name(out.name + ".work")
@@ -152,7 +158,8 @@ def train_run(run: StudentRun, say: Say) -> dict[str, Any]:
                 checkpoint=None if run.checkpoint is None else Path(run.checkpoint),
                 student=run.student,
                 config=replace(STUDENT_RECIPE, epochs=run.epochs, seed=run.seed),
-                ablation=run.variant,
+                ablation=GUESSES.get(run.variant, run.variant),
+                sure=SURE if run.variant in GUESSES else None,
                 labels=run.labels,
                 parts=_parts(dataset),
                 features=_place(run) / "features",

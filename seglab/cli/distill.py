@@ -48,6 +48,10 @@ def _add_recipe(group: Any) -> None:
     group.add_argument("--temperature", type=float, metavar="T", help="of its softmax")
     group.add_argument("--softmax", choices=("width", "channels"), help="its axis: the authors' is width")
     group.add_argument(
+        "--sure", type=float, metavar="P", help="the teacher's class is a label from P on where there is none; 0.9"
+    )
+    group.add_argument("--no-guesses", action="store_true", help="images without labels serve the transfer alone")
+    group.add_argument(
         "--ablation", default="none", metavar="NAME", help="no_transfer, kl_only, l2_only, no_fmm or last_level"
     )
 
@@ -72,6 +76,10 @@ def _run(options: argparse.Namespace) -> int:
             **given(weight="transfer_weight", alpha="alpha", temperature="temperature", softmax="softmax"),
         ),
     )
+    if options.no_guesses:
+        settings = replace(settings, sure=None)
+    elif options.sure is not None:
+        settings = replace(settings, sure=options.sure)
     title = f"distill {options.student} from {Path(options.teacher).name}"
     show(run_job(run_distill, settings, title=title, unit="pair"), options.json, format_table)
     return 0

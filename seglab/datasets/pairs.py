@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from seglab.datasets import bijie, ktda, landslide4sense
@@ -81,11 +82,13 @@ class FolderPairs:
 
 @dataclass(frozen=True)
 class PartlyLabelled:
-    """Pairs of which some have lost their labels: all of their pixels are unknown."""
+    """Pairs of which some have lost their labels: all of their pixels are unknown, or what somebody takes them for."""
 
     source: ImageMaskDataset
     hidden: frozenset[int]
     """Indexes of the pairs whose labels are not shown."""
+    guesses: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """By index, a mask of any size to show instead: (rows, cols) uint8 as `Pair.mask`."""
 
     @property
     def name(self) -> str:
@@ -117,8 +120,11 @@ class PartlyLabelled:
         return len(self.source)
 
     def read(self, index: int) -> Pair:
-        """One pair; its mask is unknown everywhere where its labels are hidden."""
+        """One pair; where its labels are hidden, its mask is the guess, or unknown everywhere."""
         pair = self.source.read(index)
+        if index in self.guesses:
+            side = pair.mask.shape[::-1]
+            return replace(pair, mask=cv2.resize(self.guesses[index], side, interpolation=cv2.INTER_NEAREST_EXACT))
         return replace(pair, mask=np.full_like(pair.mask, IGNORE)) if index in self.hidden else pair
 
 

@@ -84,3 +84,12 @@ def test_unknown_ablations_are_refused_before_anything_is_trained(folder, asked)
     with pytest.raises(TrainingError, match="no ablation is called 'magic'"):
         run_students(folder, [NAME], variants=("none", "magic"))
     assert asked.teachers == []
+
+
+def test_guesses_are_learnt_only_where_they_are_compared(folder, asked):
+    run_students(folder, [NAME], variants=("no_transfer", "guesses", "guesses_alone"), labels=2, device="cpu")
+    assert [(options.ablation, options.sure) for options in asked.students] == [
+        ("no_transfer", None),
+        ("none", 0.9),
+        ("no_transfer", 0.9),
+    ]

@@ -63,6 +63,15 @@ def test_hidden_labels_are_unknown_and_the_image_stays(folder):
     assert (len(shown), shown.classes, shown.name) == (len(pairs), pairs.classes, pairs.name)
 
 
+def test_a_guess_stands_for_labels_and_is_brought_to_the_images_size(folder):
+    pairs = open_pairs(folder)
+    guess = np.array([[0, 2], [255, 0]], np.uint8)
+    shown = PartlyLabelled(pairs, frozenset({0, 1}), {1: guess})
+    rows, cols = pairs.read(1).mask.shape
+    assert np.array_equal(shown.read(1).mask, guess.repeat(rows // 2, 0).repeat(cols // 2, 1))
+    assert (shown.read(0).mask == 255).all()
+
+
 def test_images_without_a_mask_are_unknown_where_that_is_wanted(folder):
     (folder / "masks" / "a.png").unlink()
     with pytest.raises(DatasetError, match="no readable mask"):

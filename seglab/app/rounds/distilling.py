@@ -15,6 +15,7 @@ from shapely import STRtree
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from seglab.app.maps.mapping import map_scale
+from seglab.app.rounds.guesses import SURE, teacher_guesses
 from seglab.app.rounds.held_out import kept_out
 from seglab.app.rounds.making import UNVALIDATED, Making, shown_card
 from seglab.app.rounds.round_scenes import RoundScene
@@ -22,11 +23,8 @@ from seglab.app.rounds.rounds import CurrentModel
 from seglab.app.suggestions.candidates import MOSTLY
 from seglab.core.metrics import confusion, mean_iou
 from seglab.core.windows import sweep_windows
-from seglab.datasets.folder import IGNORE as UNKNOWN
 from seglab.encoding.teaching import CachedTeacher
 from seglab.jobs import Reporter
-from seglab.models.device import compute
-from seglab.models.sam import AdaptedSam
 from seglab.models.student.network import build_student
 from seglab.models.student.restore import student_identity, student_tensors
 from seglab.models.student.spec import student_spec
@@ -35,7 +33,6 @@ from seglab.store.cache import ArrayCache
 from seglab.training.losses import IGNORE
 from seglab.training.supervised.chip_pairs import ChipPairs
 from seglab.training.supervised.fit import SupervisedResult, fit
-from seglab.training.supervised.map_loss import predicted
 from seglab.training.supervised.pupils import StudentSegmenter
 from seglab.training.supervised.recipe import STUDENT_RECIPE
 from seglab.training.transfer import TransferConfig
@@ -47,8 +44,6 @@ UNLABELLED_WINDOWS = 32
 SEEN = 2000
 """Windows that a student sees in all, each as often: with "small" and tiny about twelve minutes on one core, nearly
 half of it for the teacher."""
-SURE = 0.9
-"""Probability from which the teacher's class counts as a label where nobody has labelled."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +125,12 @@ def make_student(
     student = build_student(spec, len(job.classes), encoder_weights=wishes.encoder_weights, seed=config.seed).to(
         model.device
     )
-    teacher = CachedTeacher(SamTeacher(model), cache, model.device)
+    taught_by = SamTeacher(model, classes=job.classes)
+    teacher = CachedTeacher(taught_by, cache, model.device)
     guesses = []
     if wishes.sure is not None:
-        prompts = torch.from_numpy(job.class_prompts)
         windows = [*(chip.rgb for chip in job.chips), *unlabelled]
-        guesses = teacher_guesses(reporter, model, prompts, windows, wishes.sure)
+        guesses = teacher_guesses(reporter, taught_by, windows, wishes.sure, torch.from_numpy(job.class_prompts))
     pairs = ChipPairs(job.classes, job.chips, unlabelled, job.held_out, guesses)
     segmenter = StudentSegmenter(student, teacher, wishes.transfer)
     with TemporaryDirectory(prefix="seglab-") as folder:
@@ -151,61 +146,29 @@ def make_student(
         "sure": wishes.sure,
         "validated": bool(job.held_out),
         "validation": None,
-        **_judged(model, making, result),
+        **_judged(taught_by, making, result),
         "seconds": round(time.monotonic() - started, 2),
         "device": str(model.device),
     }
     return student_tensors(student), card
 
 
-def teacher_guesses(
-    reporter: Reporter, model: AdaptedSam, prompts: torch.Tensor, windows: Sequence[np.ndarray], sure: float
-) -> list[np.ndarray]:
-    """What a teacher takes the pixels of windows for, where it is sure.
-
-    Args:
-        reporter: told how many windows are done; may cancel.
-        model: the teacher.
-        prompts: (C, prompt_dim), one per class.
-        windows: (S, S, 3) uint8 each.
-        sure: least probability.
-
-    Returns:
-        (S, S) uint8 each: 0 background, 1..C, UNKNOWN where it is not sure.
-    """
-    found = []
-    for done, rgb in enumerate(windows, start=1):
-        logits = _class_logits(model, prompts, rgb, rgb.shape[:2])
-        chances = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)[0].softmax(0)
-        best, place = chances.max(0)
-        found.append(torch.where(best >= sure, place, UNKNOWN).to(torch.uint8).cpu().numpy())
-        reporter.update(0, message=f"the teacher looks at window {done} of {len(windows)}")
-    return found
-
-
-def _class_logits(model: AdaptedSam, prompts: torch.Tensor, rgb: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
-    """(1, C, *shape) float32: a teacher's scores of a window, against a background of 0."""
-    with torch.inference_mode(), compute(model.device):
-        embedding = model.encode(model.preprocess(torch.from_numpy(rgb)[None]))
-        logits = model.decode_classes(embedding, prompts.to(model.device)).float()
-    return F.interpolate(logits, shape, mode="bilinear", align_corners=False)
-
-
-def _judged(model: AdaptedSam, making: Making, result: SupervisedResult) -> dict[str, Any]:
+def _judged(teacher: SamTeacher, making: Making, result: SupervisedResult) -> dict[str, Any]:
     """How the student does on held-out ground, and its teacher there."""
     if not making.job.held_out:
         return {"metrics": None, "teacher_miou": None, "verdict": UNVALIDATED}
-    own, teachers = result.best["metrics"]["mIoU"], _teacher_miou(model, making)
+    own, teachers = result.best["metrics"]["mIoU"], _teacher_miou(teacher, making)
     verdict = f"a student: class mIoU {own:.2f} on held-out ground, where its epoch was chosen; its teacher's is "
     return {"metrics": result.best["metrics"], "teacher_miou": teachers, "verdict": f"{verdict}{teachers:.2f}"}
 
 
-def _teacher_miou(model: AdaptedSam, making: Making) -> float:
+def _teacher_miou(teacher: SamTeacher, making: Making) -> float:
     """Class mIoU of the teacher's map on the same windows, measured in the same way."""
     job, count = making.job, len(making.job.classes) + 1
     prompts = torch.from_numpy(job.class_prompts)
     table = np.zeros((count, count + 1), np.int64)
     for chip in job.held_out:
-        logits = _class_logits(model, prompts, chip.rgb, chip.class_target.shape)
-        table += confusion(predicted(logits).cpu().numpy()[0], chip.class_target, count, ignore=IGNORE)
+        chances = teacher.chances(torch.from_numpy(chip.rgb)[None], prompts)
+        chances = F.interpolate(chances, chip.class_target.shape, mode="bilinear", align_corners=False)
+        table += confusion(chances[0].argmax(0).cpu().numpy(), chip.class_target, count, ignore=IGNORE)
     return round(mean_iou(table), 4)

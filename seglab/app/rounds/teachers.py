@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,4 +53,11 @@ def load_teacher(
         reporter=reporter,
     )
     identity = identity_of(base, str(card.get("adapter")), card.get("bands", (1, 2, 3)), extra)
-    return SamTeacher(restore(base, tensors, card, identity))
+    return SamTeacher(restore(base, tensors, card, identity), classes=_mapped(card))
+
+
+def _mapped(card: Mapping[str, Any]) -> list[str]:
+    """What a round maps. A prompt-free round of `seglab train` has no class prompt; its figures name its class."""
+    if card.get("mode") != "prompt-free":
+        return list(card.get("classes", ()))
+    return [name for name in (card.get("metrics") or {}).get("classes", ()) if name != "background"]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from seglab.errors import CheckpointError, TrainingError
+from seglab.models.device import compute
 from seglab.models.hashing import tensor_hash
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import IMAGENET_MEAN, IMAGENET_STD
@@ -59,14 +60,16 @@ class SamTeacher:
     Args:
         model: frozen here, in eval mode; without extra bands.
         blocks: 0-based, LEVELS of them; `taught_blocks` if None.
+        classes: what it maps, if it is a round's; in the order of its class prompts.
     """
 
-    def __init__(self, model: AdaptedSam, blocks: Sequence[int] | None = None) -> None:
+    def __init__(self, model: AdaptedSam, blocks: Sequence[int] | None = None, classes: Sequence[str] = ()) -> None:
         if model.band_branch is not None:
             raise TrainingError("a student sees red, green and blue only; use a round without extra bands")
         self.model = model.requires_grad_(False).eval()
         self.name, self.width, self.patch = model.spec.name, model.spec.width, model.spec.patch
         self.blocks = taught_blocks(model.spec.depth) if blocks is None else tuple(blocks)
+        self.classes = tuple(classes)
 
     def identity(self) -> str:
         """Of encoder, adapter and blocks."""
@@ -83,6 +86,27 @@ class SamTeacher:
             self.model.encode_suffix(self.model.encode_prefix(image, tap=found.__setitem__), tap=found.__setitem__)
             tokens = (F.layer_norm(found[i], found[i].shape[-1:]) for i in self.blocks)
             return tuple(x.permute(0, 3, 1, 2) for x in tokens)
+
+    def chances(self, rgb: Tensor, prompts: Tensor | None = None) -> Tensor:
+        """How probable each class is at every pixel.
+
+        Args:
+            rgb: (B, S, S, 3) uint8, S the side that the model is made for.
+            prompts: (C, prompt_dim) class prompts; the round's own if None. A round that has none is of one class and
+                maps it without prompts.
+
+        Returns:
+            (B, 1 + C, S, S) float32, the background first; they sum to 1.
+        """
+        with torch.inference_mode(), compute(self.model.device):
+            embedding = self.model.encode(self.model.preprocess(rgb))
+            if prompts is None and len(self.model.class_prompts) == 0:
+                logits = self.model.decode_prompt_free(embedding).float()
+            else:
+                own = None if prompts is None else prompts.to(self.model.device)
+                logits = self.model.decode_classes(embedding, own).float()
+            logits = F.interpolate(logits, rgb.shape[1:3], mode="bilinear", align_corners=False)
+            return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).softmax(1)
 
 
 class DinoTeacher:

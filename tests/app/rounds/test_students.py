@@ -8,13 +8,14 @@ import rasterio
 import shapely
 
 from seglab.app.maps.mapping import map_scale
-from seglab.app.rounds.distilling import teacher_guesses
+from seglab.app.rounds.guesses import teacher_guesses
 from seglab.app.rounds.round_model import load_round
 from seglab.core.windows import Window
 from seglab.errors import ModelNotFoundError, NoLabelsError, RoundMismatchError, UnknownRoundError
 from seglab.inference.mapper import class_probabilities
 from seglab.inference.plan import MapSettings
 from seglab.jobs import SilentReporter
+from seglab.models.student.teachers import SamTeacher
 from tests.app.rounds.test_rounds import label
 from tests.conftest import LAKES
 
@@ -90,7 +91,7 @@ def test_a_teacher_guesses_only_where_it_is_sure(open_lakes) -> None:
     current, window = session._learner.current, Window(100, 20, 224, 224)
     prompts = current.class_prompts(session.state)["water"][None]
     rgb = current.encoder.pixels(window)[0]
-    found = teacher_guesses(SilentReporter(), current.encoder.model, prompts, [rgb], 0.9)[0]
+    found = teacher_guesses(SilentReporter(), SamTeacher(current.encoder.model), [rgb], 0.9, prompts)[0]
     chances = class_probabilities(current.encoder, window, prompts)
     clear = np.abs(chances.max(0) - 0.9) > 0.02  # the session's embedding is rounded to fp16
     expected = np.where(chances.max(0) >= 0.9, chances.argmax(0), 255)

@@ -13,7 +13,7 @@ from seglab.errors import CheckpointError, ModelNotFoundError, RoundFileError
 from seglab.models.adapters.registry import new_adapter
 from seglab.models.registry import load_model
 from seglab.models.student.teachers import SamTeacher
-from seglab.store.round_files import write_round_file
+from seglab.store.round_files import read_round_file, write_round_file
 
 CPU = torch.device("cpu")
 
@@ -51,3 +51,24 @@ def test_what_cannot_teach_says_so(tmp_path):
         load_teacher("dinov2", CPU, checkpoint=tmp_path / "absent.pth")
     with pytest.raises(RoundFileError, match="not a round"):
         load_teacher(tmp_path / "absent.safetensors", CPU)
+
+
+def test_a_round_knows_what_it_maps_and_how_sure_it_is(round_file):
+    plain, adapted = load_teacher("tiny", CPU), load_teacher(round_file, CPU)
+    assert (plain.classes, adapted.classes) == ((), ("lake",))
+    rgb = torch.randint(0, 255, (2, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    chances = adapted.chances(rgb)
+    assert chances.shape == (2, 2, 224, 224)
+    torch.testing.assert_close(chances.sum(1), torch.ones(2, 224, 224))
+    three = adapted.chances(rgb, torch.zeros(3, adapted.model.spec.prompt_dim))
+    torch.testing.assert_close(three[:, 1], three[:, 3])  # equal prompts, equal chances
+
+
+def test_a_prompt_free_round_maps_the_class_of_its_figures(round_file, tmp_path):
+    tensors, card = read_round_file(round_file)
+    card |= {"mode": "prompt-free", "classes": [], "metrics": {"classes": {"background": {}, "roof": {}}}}
+    tensors["class_prompts"] = tensors["class_prompts"][:0]
+    write_round_file(tmp_path / "free.safetensors", tensors, card)
+    teacher = load_teacher(tmp_path / "free.safetensors", CPU)
+    assert teacher.classes == ("roof",)
+    assert teacher.chances(torch.zeros(1, 224, 224, 3, dtype=torch.uint8)).shape == (1, 2, 224, 224)
