@@ -87,7 +87,7 @@ def _usual(app: Labeler) -> dict[str, Action]:
         "suggestion:previous": partial(app.work.step, -1),
         "suggestion:next": partial(app.work.step, 1),
         "retrain": app.work.retrain,
-        "predict": app.work.predict,
+        "predict": app.maps.map,
         "export": app.export.write,
         "connection": app.connection.panel.toggle,
         "help": app.help.toggle,

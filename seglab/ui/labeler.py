@@ -132,7 +132,7 @@ class Labeler(widgets.VBox):
         self.figures = widgets.HTML()
         self.figures.add_class("seglab-figures")
         self.classes = ClassPanel(self.class_editing)
-        self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback)
+        self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback, on_distill=work.distill)
         self.maps = MapPanel(on_predict=work.predict)
         self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
         name = self.session.scene_name
@@ -298,8 +298,10 @@ class Labeler(widgets.VBox):
     def refresh_model(self) -> None:
         """Show the rounds, and what can be started."""
         session = self.session
-        has_labels, is_training = any(session.scenes.values()), "retrain" in self.work.running
-        self.model.show(session.rounds, session.round, has_labels, is_training, session.previewing)
+        has_labels, is_training = any(session.scenes.values()), bool({"retrain", "distill"} & self.work.running)
+        rounds = session.rounds
+        self.maps.show_students([r.number for r in rounds if r.is_student])
+        self.model.show(rounds, session.round, has_labels, is_training, session.previewing)
         self.suggest.suggest.disabled = "suggest" in self.work.running
         self._refresh_buttons()
 

@@ -28,8 +28,8 @@ class LongWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         self.running: set[str] = set()
-        """Kinds of jobs that run: "retrain", "predict", "suggest", "propose", "import", "check", "export", "compare",
-        "merge"."""
+        """Kinds of jobs that run: "retrain", "distill", "predict", "suggest", "propose", "import", "check", "export",
+        "compare", "merge"."""
         self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
         self._left: list[LabelSession] = []
         self.forget()
@@ -92,6 +92,18 @@ class LongWork:
             use = "Choose it under Model to use it all the same."
             app.messages.show(f"Round {number} is kept but not in use: {why}. {use}{notes}", "warning")
 
+    def distill(self) -> None:
+        """Start a student."""
+        app = self._app
+        with app.messages:
+            self.follow("distill", app.session.distill(), self._distilled)
+            app.messages.show("Teaching a student what the model in use knows; you can go on labelling meanwhile.")
+
+    def _distilled(self, student: Any) -> None:
+        self._app.messages.show(
+            f"Student {student.number} is ready: {student.verdict}. Map the scene with it under Class map.", "done"
+        )
+
     def rollback(self, number: int) -> None:
         """Use another round."""
         app = self._app
@@ -102,11 +114,11 @@ class LongWork:
 
     # -- maps and files
 
-    def predict(self) -> None:
-        """Map the scene."""
+    def predict(self, student: int | None = None) -> None:
+        """Map the scene, with the model in use or with a student."""
         app = self._app
         with app.messages:
-            self.follow("predict", app.session.predict(), self._mapped)
+            self.follow("predict", app.session.predict(model=student), self._mapped)
             app.messages.show("Mapping the scene; you can go on labelling meanwhile.")
 
     def _mapped(self, prediction: Any) -> None:

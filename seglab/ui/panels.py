@@ -42,14 +42,17 @@ def on_enter(field: widgets.Text, action: Callable[[], None]) -> None:
 
 
 class ModelPanel(widgets.VBox):
-    """Retrain, and the rounds to go back to.
+    """Retrain, the rounds to go back to, and fast students.
 
     Args:
         on_retrain: start a round.
         on_rollback: called with a round's number.
+        on_distill: start a student.
     """
 
-    def __init__(self, on_retrain: Callable[[], None], on_rollback: Callable[[int], None]) -> None:
+    def __init__(
+        self, on_retrain: Callable[[], None], on_rollback: Callable[[int], None], on_distill: Callable[[], None]
+    ) -> None:
         self.retrain = button(
             "Retrain",
             "cogs",
@@ -60,13 +63,23 @@ class ModelPanel(widgets.VBox):
         self.retrain.add_class("seglab-wide")
         self.rounds = widgets.Dropdown(options=[("before any round", 0)], tooltip="Rounds of this project; ✓ is in use")
         self.back = button("Use", "history", "Use the model of that round", lambda: on_rollback(self.rounds.value))
+        self.distill = button(
+            "Teach a fast student",
+            "graduation-cap",
+            "A small network learns from the model in use what to map, in about twelve minutes. "
+            "It maps large scenes many times faster, and answers no clicks",
+            on_distill,
+        )
+        self.distill.add_class("seglab-wide")
         self.note = widgets.HTML()
         self.rounds.observe(lambda _: self._describe_chosen(), names=["value"])
         self._current = 0
         self._has_labels = True
         self._rounds: dict[int, Round] = {}
         self._previewing = False
-        super().__init__([section("Model", row(self.retrain), row(self.rounds, self.back), self.note)])
+        super().__init__(
+            [section("Model", row(self.retrain), row(self.rounds, self.back), self.note, row(self.distill))]
+        )
 
     def show(
         self, rounds: Sequence[Round], current: int, has_labels: bool, is_training: bool, previewing: bool
@@ -77,7 +90,7 @@ class ModelPanel(widgets.VBox):
             rounds: of the project.
             current: the round in use.
             has_labels: whether there is anything to learn from.
-            is_training: whether a round is being trained.
+            is_training: whether a round or a student is being trained.
             previewing: whether a first impression of the next round is in use.
         """
         self._has_labels = has_labels
@@ -89,7 +102,7 @@ class ModelPanel(widgets.VBox):
         if list(self.rounds.options) != marked:
             self.rounds.options = marked
         self.rounds.value = current
-        self.retrain.disabled = not has_labels or is_training
+        self.retrain.disabled = self.distill.disabled = not has_labels or is_training
         self._describe_chosen()
 
     def _describe_chosen(self) -> None:
@@ -113,30 +126,56 @@ class ModelPanel(widgets.VBox):
         return f"{kind} {round_.number}: {objects} object{'' if objects == 1 else 's'}{worse}"
 
 
+MODEL_IN_USE = ("by the model in use", None)
+"""What maps where no student does: what it is called, and its number."""
+
+
 class MapPanel(widgets.VBox):
     """Map the scene. How its class map is shown is a matter of the layers.
 
     Args:
-        on_predict: start mapping.
+        on_predict: start mapping; called with the number of the student that shall do it, None for the model in use.
     """
 
-    def __init__(self, on_predict: Callable[[], None]) -> None:
+    def __init__(self, on_predict: Callable[[int | None], None]) -> None:
         self.predict = button(
             "Map the scene",
             "map",
             tip("Let the model map the whole scene into a file", "predict"),
-            on_predict,
+            self.map,
             "primary",
         )
         self.predict.add_class("seglab-wide")
+        self._on_predict = on_predict
+        self._students: list[int] | None = None
+        self.mapper = widgets.Dropdown(options=[MODEL_IN_USE], tooltip="What maps: the model in use, or a fast student")
         self.note = widgets.HTML()
-        super().__init__([section("Class map", row(self.predict), self.note)])
+        super().__init__([section("Class map", row(self.predict), self.mapper, self.note)])
+        set_shown(self.mapper, False)
+
+    def map(self) -> None:
+        """Map the scene with what is chosen."""
+        self._on_predict(self.mapper.value)
+
+    def show_students(self, numbers: Sequence[int]) -> None:
+        """Offer the project's students as mappers; a new one is chosen.
+
+        Args:
+            numbers: of their rounds, oldest first.
+        """
+        if list(numbers) != self._students:
+            new = [] if self._students is None else [n for n in numbers if n not in self._students]
+            chosen = new[-1] if new else self.mapper.value
+            self.mapper.options = [MODEL_IN_USE, *((f"by student {number}, fast", number) for number in numbers)]
+            self.mapper.value = chosen if chosen in numbers else None
+            self._students = list(numbers)
+        set_shown(self.mapper, bool(numbers))
 
     def show(self, round_number: int | None, current: int, knows_classes: bool, is_mapping: bool) -> None:
         """Show which map there is.
 
         Args:
-            round_number: of the model that made it; None: there is none.
+            round_number: of the model that made it, a round or a student; None: there is none.
             current: round in use.
             knows_classes: whether the model has been shown what to map.
             is_mapping: whether a map is being made.
@@ -146,6 +185,8 @@ class MapPanel(widgets.VBox):
             self.note.value = faint("Accept an object first: the map looks for what is like it.")
         elif round_number is None:
             self.note.value = faint("Not mapped yet.")
+        elif round_number in (self._students or ()):
+            self.note.value = faint(f"Made by student {round_number}.")
         elif round_number == current:
             self.note.value = faint("Up to date with the model in use.")
         else:

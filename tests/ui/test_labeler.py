@@ -364,7 +364,7 @@ def test_retrain_map_and_go_back(labelled, hand, short_rounds):
     assert len(labelled.jobs.children) == 1 and labelled.model.retrain.disabled
     hand.until(lambda: labelled.session.round == 1 and not labelled.work.running, "the round")
     assert labelled.messages.kind == "done" and "Round 1" in labelled.messages.text
-    assert not labelled.jobs.children and not labelled.model.retrain.disabled
+    hand.until(lambda: not labelled.jobs.children and not labelled.model.retrain.disabled, "the button")
     assert labelled.model.rounds.value == 1 and labelled.model.back.disabled
 
     labelled.maps.predict.click()
