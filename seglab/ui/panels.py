@@ -149,9 +149,10 @@ class MapPanel(widgets.VBox):
         self._on_predict = on_predict
         self._students: list[int] | None = None
         self.mapper = widgets.Dropdown(options=[MODEL_IN_USE], tooltip="What maps: the model in use, or a fast student")
+        self.choice = row(self.mapper)
         self.note = widgets.HTML()
-        super().__init__([section("Class map", row(self.predict), self.mapper, self.note)])
-        set_shown(self.mapper, False)
+        super().__init__([section("Class map", row(self.predict), self.choice, self.note)])
+        set_shown(self.choice, False)
 
     def map(self) -> None:
         """Map the scene with what is chosen."""
@@ -169,7 +170,7 @@ class MapPanel(widgets.VBox):
             self.mapper.options = [MODEL_IN_USE, *((f"by student {number}, fast", number) for number in numbers)]
             self.mapper.value = chosen if chosen in numbers else None
             self._students = list(numbers)
-        set_shown(self.mapper, bool(numbers))
+        set_shown(self.choice, bool(numbers))
 
     def show(self, round_number: int | None, current: int, knows_classes: bool, is_mapping: bool) -> None:
         """Show which map there is.

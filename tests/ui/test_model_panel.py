@@ -26,7 +26,7 @@ def test_students_map_when_they_are_chosen() -> None:
     asked: list[int | None] = []
     panel = MapPanel(on_predict=asked.append)
     panel.show_students([])
-    assert "seglab-hidden" in panel.mapper._dom_classes
+    assert "seglab-hidden" in panel.choice._dom_classes
     panel.show_students([3])  # made just now
     panel.map()
     panel.show(3, current=1, knows_classes=True, is_mapping=False)
