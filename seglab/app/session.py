@@ -28,6 +28,7 @@ from seglab.app.labels.object_editing import ObjectEditing
 from seglab.app.labels.reviewing import Reviewing
 from seglab.app.labels.tidy import Tidy, tidied
 from seglab.app.maps.map_checking import MapChecking
+from seglab.app.maps.map_jobs import MapJobs
 from seglab.app.maps.map_making import MapMaking
 from seglab.app.maps.object_finding import ObjectFinding
 from seglab.app.project.dating import Dating
@@ -42,6 +43,7 @@ from seglab.app.prompting.proposals import Draft, Proposal
 from seglab.app.rounds.held_out import kept_out
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.round_keeping import RoundKeeping
+from seglab.app.rounds.trainer import Trainer
 from seglab.app.suggestions.suggesting import Suggesting
 from seglab.app.suggestions.surveying import Surveyor
 from seglab.core.dated_scenes import DatedScenes
@@ -113,6 +115,8 @@ class LabelSession(
         self.follows = True
         self.tidy = Tidy()
         self._learner = Learner(imagery, name, opened, self._ledger)
+        self._trainer = Trainer(self._learner)
+        self._map_jobs = MapJobs(self._learner)
         self._ahead = self._prefetcher()
         self._surveyor = Surveyor()
         self.problem: str | None = None

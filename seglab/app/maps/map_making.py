@@ -9,7 +9,7 @@ from typing import Any
 from seglab import jobs
 from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
-from seglab.app.rounds.learner import Learner
+from seglab.app.maps.map_jobs import MapJobs
 from seglab.core.grid import Grid
 from seglab.errors import MissingCRSError, PromptError
 from seglab.inference.sweep import Prediction, Workers
@@ -19,7 +19,7 @@ class MapMaking:
     """The part of a LabelSession that looks at the whole scene."""
 
     _ledger: Ledger
-    _learner: Learner
+    _map_jobs: MapJobs
     state: State
     grid: Grid
     _new_file: Callable[[str | Path], Path]
@@ -61,7 +61,7 @@ class MapMaking:
         workers = None if client is None else _cluster(client)
         with self._ledger.acting():
             target = None if path is None else self._new_file(path)
-            return self._learner.predict(self.state, target, scale, flips, workers, model)
+            return self._map_jobs.predict(self.state, target, scale, flips, workers, model)
 
     def encode(self) -> jobs.Job[int]:
         """Encode the whole scene, or its area of interest, in the background, as far as no round changes it: maps made
@@ -74,7 +74,7 @@ class MapMaking:
             JobRunningError: another job looks through the scene.
         """
         with self._ledger.acting():
-            return self._learner.encode(self.state)
+            return self._map_jobs.encode(self.state)
 
     def _scale_at(self, resolution: float) -> int:
         """Scene pixels per model pixel that come closest to a resolution in ground metres."""

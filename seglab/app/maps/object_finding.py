@@ -12,6 +12,7 @@ from seglab.app.history.state import State
 from seglab.app.labels.proposed import ProposedObject
 from seglab.app.labels.reviewing import MAP_ORIGIN
 from seglab.app.maps.found_objects import ANY_OBJECT, find_objects, object_proposals, write_objects
+from seglab.app.maps.map_jobs import MapJobs
 from seglab.app.maps.mapping import map_scale, mapped_classes, require_classes
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.rounds import CurrentModel
@@ -29,6 +30,7 @@ class ObjectFinding:
 
     _ledger: Ledger
     _learner: Learner
+    _map_jobs: MapJobs
     state: State
     grid: Grid
     shape: tuple[int, int]
@@ -101,7 +103,7 @@ class ObjectFinding:
                     origin = f"{OBJECTS_ORIGIN} by round {current.number}"
                     return self._propose(entries, origin, current.number, current.date or "", self._outdated(classes))
 
-            return self._learner.look_through(work, "find objects")
+            return self._map_jobs.look_through(work, "find objects")
 
     def _outdated(self, classes: Sequence[str] | None) -> list[int]:
         """What the model proposed before and nobody has answered."""

@@ -11,6 +11,7 @@ from seglab.app.history.state import State
 from seglab.app.rounds.distilling import SURE, StudentWishes
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.rounds import Round, comparison
+from seglab.app.rounds.trainer import Trainer
 from seglab.errors import UnknownRoundError
 from seglab.store.project import Project
 from seglab.store.round_files import read_round_file, write_round_file
@@ -22,6 +23,7 @@ class RoundKeeping:
 
     _ledger: Ledger
     _learner: Learner
+    _trainer: Trainer
     project: Project
     state: State
     classes: Mapping[str, str]
@@ -57,7 +59,7 @@ class RoundKeeping:
             JobRunningError: a round is being trained.
         """
         with self._ledger.acting():
-            return self._learner.retrain(steps)
+            return self._trainer.retrain(steps)
 
     def distill(
         self,
@@ -96,7 +98,7 @@ class RoundKeeping:
             sure=sure,
         )
         with self._ledger.acting():
-            return self._learner.distill(wishes)
+            return self._trainer.distill(wishes)
 
     def rollback(self, number: int) -> None:
         """Go back to an earlier round (0: the model before any); undo brings the later one back.

@@ -167,7 +167,7 @@ def _plan(session: LabelSession):
     learner = session._learner
     scene = RoundScene("lakes", learner.current, session.state, Seen())
     return plan_round(
-        SilentReporter(), learner._base, {}, [scene],
+        SilentReporter(), learner.base, {}, [scene],
         adapter="atl_a", config=RoundConfig(steps=20, augment=False), cache=(session.project.cache_folder, 2**20),
     )  # fmt: skip
 

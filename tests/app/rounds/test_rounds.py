@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from seglab import errors
-from seglab.app.rounds import learner, round_scenes
+from seglab.app.rounds import round_scenes, trainer
 from seglab.training.process import run_round
 from seglab.training.validation import Validation
 from tests.conftest import LAKES
@@ -33,7 +33,7 @@ def test_a_worse_round_is_kept_but_not_used(open_lakes, monkeypatch: pytest.Monk
     first = session.retrain(steps=1).result()
     assert not first.worse and "too few held-out objects" in first.verdict
     monkeypatch.setattr(
-        learner, "run_round", lambda *a, **k: dataclasses.replace(run_round(*a, **k), validation=judged("worse"))
+        trainer, "run_round", lambda *a, **k: dataclasses.replace(run_round(*a, **k), validation=judged("worse"))
     )
     heard = []
     session.subscribe(lambda _, what: heard.append(what))
@@ -168,7 +168,7 @@ def test_a_failed_round_ends_its_preview(open_lakes, monkeypatch: pytest.MonkeyP
 
         run_round(reporter, job, then_stop, isolate)
 
-    monkeypatch.setattr(learner, "run_round", fail)
+    monkeypatch.setattr(trainer, "run_round", fail)
     with pytest.raises(errors.TrainingError, match="died"):
         session.retrain(steps=2).result()
     assert not session.previewing and session.round == 0 and session.rounds == []
@@ -269,7 +269,7 @@ def test_what_a_person_chooses_meanwhile_stays(open_lakes, monkeypatch: pytest.M
             session.rollback(0)
         return outcome
 
-    monkeypatch.setattr(learner, "run_round", meddle)
+    monkeypatch.setattr(trainer, "run_round", meddle)
     made = session.retrain(steps=2).result()
     assert (made.number, session.round, session.state.round) == (2, 0, 0)
     assert not session.previewing and not made.worse

@@ -75,7 +75,7 @@ def test_no_window_without_labels_shows_ground_that_is_kept_out(open_lakes, monk
         shown.extend(unlabelled)
         raise ModelNotFoundError("far enough")
 
-    monkeypatch.setattr("seglab.app.rounds.learner.make_student", stop)
+    monkeypatch.setattr("seglab.app.rounds.trainer.make_student", stop)
     with pytest.raises(ModelNotFoundError, match="far enough"):
         session.distill(**QUICK).result(60)
     kept_out = session.scene.rgb(Window(col - 8, row - 8, 16, 16))[0]
