@@ -116,7 +116,7 @@ class Ground:
         """
         image = self.dataset.read(image_id)
         with Scene.open(self.dataset.files[image_id]) as scene:
-            yield GroundImage(image_id, scene, tuple(self._things(image)), self._truth(image))
+            yield GroundImage(image_id, scene, tuple(self._things(image)), self.truth(image))
 
     def _things(self, image: LabelledImage) -> Iterator[Thing]:
         for number, found in enumerate(objects_of(image, self.dataset.targets, limit=EVERY_OBJECT)):
@@ -131,7 +131,8 @@ class Ground:
                 Point(col + int(cols[0]), row + int(rows[0])),
             )
 
-    def _truth(self, image: LabelledImage) -> np.ndarray:
+    def truth(self, image: LabelledImage) -> np.ndarray:
+        """The true class of every pixel of an image: see GroundImage.truth."""
         table = np.full(256, IGNORE, np.uint8)
         for label in self.dataset.classes:
             table[label] = 0

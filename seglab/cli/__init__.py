@@ -22,6 +22,7 @@ from seglab.cli import (
     predict,
     pretrain,
     replay,
+    simulate,
     train,
     vectorise,
 )
@@ -56,6 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"seglab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     labelling, maps = (label, replay, agree, area, chips), (predict, instances, encode, vectorise, onnx)
-    for command in (*labelling, *maps, doctor, demo, train, distill, bench, pretrain):
+    for command in (*labelling, *maps, doctor, demo, train, distill, bench, simulate, pretrain):
         command.add_command(commands)
     return parser
