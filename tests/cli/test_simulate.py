@@ -14,7 +14,6 @@ from seglab.cli import main
 from seglab.cli import simulate as command
 from tests.bench_units.test_curves import grid
 
-
 SIGNATURE = inspect.signature(simulate.run_simulate)
 
 
