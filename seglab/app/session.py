@@ -13,6 +13,7 @@ import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.annotators.comparing import Comparing
+from seglab.app.economics.accounting import Accounting
 from seglab.app.history.as_code import as_code
 from seglab.app.history.label_events import accept_data
 from seglab.app.history.ledger import Ledger
@@ -79,6 +80,7 @@ class LabelSession(
     Looking,
     Undoing,
     Prefetching,
+    Accounting,
 ):
     """A scene being labelled: prompts, masks, labels, rounds and maps. Made by `seglab.open`.
 

@@ -22,6 +22,7 @@ from seglab.cli import (
     predict,
     pretrain,
     replay,
+    report,
     simulate,
     train,
     vectorise,
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="seglab", description=__import__("seglab").__doc__)
     parser.add_argument("--version", action="version", version=f"seglab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    labelling, maps = (label, replay, agree, area, chips), (predict, instances, encode, vectorise, onnx)
+    labelling, maps = (label, replay, agree, area, chips, report), (predict, instances, encode, vectorise, onnx)
     for command in (*labelling, *maps, doctor, demo, train, distill, bench, simulate, pretrain):
         command.add_command(commands)
     return parser

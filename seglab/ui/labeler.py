@@ -147,7 +147,7 @@ class Labeler(widgets.VBox):
         self.layers = LayersPanel(self.layering, look, has_basemap=not self.frame.is_plain)
         self.project = ProjectWork(self)
         columns = {"Model": teach, "Objects": self.objects, "Layers": self.layers, PROJECT: self.project.panel}
-        self.tabs = SideTabs(columns, self.project.refresh)
+        self.tabs = SideTabs(columns, self.project.open)
 
     def _arrange(self) -> list[widgets.Widget]:
         mapbox = widgets.Box([self.view.map])
@@ -242,6 +242,7 @@ class Labeler(widgets.VBox):
                 self.refresh_model()
                 self.refresh_prediction_state()
                 self.layering.refresh_encoded()
+                self.project.refresh_accounts()
             elif what in ("encoded", "scale"):
                 self.layering.refresh_encoded()
             elif what == "date":

@@ -66,6 +66,7 @@ class ProjectPanel(widgets.VBox):
         handlers: what the fields and buttons call.
         folder: of the project.
         example: how a place may be written.
+        accounts: time and accuracy.
         annotators: compares labels with those of others.
         adder: adds a scene.
     """
@@ -75,6 +76,7 @@ class ProjectPanel(widgets.VBox):
         handlers: ProjectHandlers,
         folder: Path,
         example: str,
+        accounts: widgets.Widget,
         annotators: widgets.Widget,
         adder: widgets.Widget,
     ) -> None:
@@ -92,6 +94,7 @@ class ProjectPanel(widgets.VBox):
                 self._make_place(example),
                 self._make_interest(),
                 section("Areas", self.areas),
+                accounts,
                 self._make_accepting(),
                 self._make_import(),
                 annotators,

@@ -13,6 +13,7 @@ from seglab.app.labels.tidy import Tidy
 from seglab.app.project.kept_view import KeptView
 from seglab.core.places import EXAMPLES, PLAIN_EXAMPLES
 from seglab.errors import LabelsFileError
+from seglab.ui.accounts_panel import AccountsPanel
 from seglab.ui.clipboard import CodeSheet
 from seglab.ui.project_panel import ProjectPanel, areas_html
 from seglab.ui.toolbar import TOOLS
@@ -37,7 +38,8 @@ class ProjectWork:
         self._app = app
         example = (PLAIN_EXAMPLES if app.frame.is_plain else EXAMPLES).split(" or ")[0]
         folder = app.session.project.folder
-        self.panel = ProjectPanel(self, folder, example, app.comparing.section, app.scenes.adder.section)
+        self.accounts = AccountsPanel(self.write_report)
+        self.panel = ProjectPanel(self, folder, example, self.accounts, app.comparing.section, app.scenes.adder.section)
         self.code = CodeSheet()
         self._keeps = False
         """Whether what is shown is the person's doing: not before the view that was kept is back."""
@@ -53,6 +55,16 @@ class ProjectWork:
             areas = areas_html(session.areas, several)
             self.panel.show(areas, session.tidy, session.overlaps, session.cache_size, self._area_words())
             app.comparing.refresh()
+
+    def open(self) -> None:
+        """Show how things stand when the tab is opened."""
+        self.refresh()
+        self.refresh_accounts()
+
+    def refresh_accounts(self) -> None:
+        """Show what labelling has cost and brought. It reads the whole log: not with every label."""
+        if self._app.tabs.chosen == TITLE:
+            self.accounts.show(self._app.session.accounts)
 
     def _area_words(self) -> str:
         area = self._app.session.state.area_of_interest
@@ -126,6 +138,14 @@ class ProjectWork:
                 app.messages.show(f"{count} object{'' if count == 1 else 's'} {how}.", "done")
 
             app.work.follow("import", jobs.start(work, title="import labels", unit="outline"), imported)
+
+    def write_report(self, name: str) -> None:
+        """Write all that is known of the project to a file."""
+        app = self._app
+        with app.messages:
+            path = app.session.report(name or "report.html")
+            self.refresh_accounts()
+            app.messages.show(f"The report is in {path.name!r}; open it in a browser.", "done")
 
     def clear_cache(self) -> None:
         """Empty the caches."""

@@ -153,3 +153,21 @@ def test_code_is_given(labeler, hand) -> None:
     assert "session.accept" in labeler.project.code.text.value
     labeler.command("escape")
     assert not labeler.project.code.is_open
+
+
+def test_time_and_accuracy_are_shown_when_the_tab_is_opened_and_written_on_demand(labeler, hand, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    labeler.tabs.choose(TITLE)
+    accounts = labeler.project.accounts
+    assert accounts.spent.value == "<span>No object was made here yet.</span>" and accounts.curve.value == ""
+    hand.click(60.5, 60.5)
+    labeler.command("accept")
+    labeler.tabs.choose("Model")
+    labeler.tabs.choose(TITLE)
+    assert "1 object in" in accounts.spent.value and "Two rounds" in accounts.advice.value
+    accounts.file.value = "mine.html"
+    accounts.report.click()
+    assert "mine.html" in labeler.messages.text and (tmp_path / "mine.html").stat().st_size > 1000
+    accounts.file.value = "nowhere/mine.html"
+    accounts.report.click()
+    assert labeler.messages.kind == "error"

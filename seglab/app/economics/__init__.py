@@ -1,0 +1,1 @@
+"""What labelling costs a person, what it has brought, and whether more is worth it."""

@@ -1,0 +1,29 @@
+"""The notebooks run from beginning to end, with little training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+SHORT = {"02_active_learning.ipynb": ("BATCHES, WINDOWS, STEPS = 3, 2, 40", "BATCHES, WINDOWS, STEPS = 1, 1, 2")}
+"""What is changed in each so that it ends soon. The first notebook is run in a real page: see tests/browser."""
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_notebook_runs(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH", "")]))
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    long, short = SHORT[name]
+    assert sum(long in cell.source for cell in notebook.cells) == 1
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(long, short)
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    assert "round 1:" in said
+    assert (tmp_path / "report.html").stat().st_size > 2000
+    assert (tmp_path / "fields.gpkg").exists()
