@@ -29,7 +29,7 @@ STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
+table { border-collapse: collapse; margin: .5rem 0 1.2rem; } th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
 th:first-child, td:first-child { text-align: left; } td.text { text-align: left; }
 thead th { border-bottom: 1px solid currentColor; font-weight: 600; }
 tbody th { font-weight: normal; } .chip { display: inline-block; width: .8em; height: .8em; margin-right: .5em; }
@@ -91,9 +91,9 @@ def _labels(card: dict[str, Any], state: State) -> str:
         chip = f"<span class='chip' style='background:{_text(state.classes[name])}'></span>"
         rows.append((_Raw(chip + _text(name)), int(row["objects"]), _number(row["hectares"], 2), int(row["pixels"])))
     unsure, waiting = sum(o.unsure for o in state.objects), len(state.proposals)
-    notes = [f"{len(state.reviewed)} extents are reviewed"]
-    notes += [f"{unsure} objects are marked unsure"] if unsure else []
-    notes += [f"{waiting} proposals wait for an answer"] if waiting else []
+    notes = [f"extents reviewed: {len(state.reviewed)}"]
+    notes += [f"objects marked unsure: {unsure}"] if unsure else []
+    notes += [f"proposals that wait for an answer: {waiting}"] if waiting else []
     return (
         f"<h3>{_text(card['name'])}</h3>"
         + _table(("class", "objects", "hectares", "pixels"), rows)
