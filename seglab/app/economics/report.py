@@ -29,7 +29,8 @@ STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; margin: .5rem 0 1.2rem; } th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
+table { border-collapse: collapse; margin: .5rem 0 1.2rem; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
 th:first-child, td:first-child { text-align: left; } td.text { text-align: left; }
 thead th { border-bottom: 1px solid currentColor; font-weight: 600; }
 tbody th { font-weight: normal; } .chip { display: inline-block; width: .8em; height: .8em; margin-right: .5em; }
