@@ -126,6 +126,11 @@ class OpenProject:
         if self.last != name:
             self.project.update_manifest(**{LAST_SCENE: name})
 
+    def forget_windows(self) -> None:
+        """Give back the memory of what is kept of windows: nobody looks at the project any more."""
+        self.embeddings.clear()
+        self.ahead.clear()
+
     def _same(self, card: dict[str, Any]) -> str | None:
         """The name of the scene that a card describes. Of the same ground, one of another name is another scene."""
         for known in scene_cards(self.project.manifest):

@@ -126,6 +126,8 @@ class Learner:
         with self.ledger.lock:
             if self in self.opened.learners:
                 self.opened.learners.remove(self)
+            if not self.opened.learners:
+                self.opened.forget_windows()
 
     # -- how models are made
 

@@ -73,6 +73,17 @@ def draw(session: LabelSession, *bounds: int, name: str = "water") -> int:
     return session.accept(name).id
 
 
+def test_the_last_session_that_closes_gives_the_windows_memory_back(pair) -> None:
+    one, two = pair
+    one.click(150, 120, crs="pixel")
+    embeddings, ahead = one._learner.caches["embeddings"]
+    ahead.put("one that nobody has asked for", np.zeros(9))
+    one.close()
+    assert embeddings.nbytes > 0 and ahead.nbytes > 0  # the other session uses the same
+    two.close()
+    assert embeddings.nbytes == ahead.nbytes == 0
+
+
 def test_labels_are_of_a_scene_and_classes_of_the_project(pair) -> None:
     one, two = pair
     assert one.scene_name == "a" and two.grid.crs.to_epsg() == 32634
