@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,6 +12,7 @@ import pytest
 import rasterio
 import shapely
 
+import seglab
 from seglab.app.history.replay import Drawing, compare_labels, replay
 from seglab.app.history.state import reduce
 from seglab.errors import ProjectError
@@ -19,10 +21,11 @@ from seglab.store.project import Project
 from tests.conftest import LAKES
 
 
-@pytest.fixture
-def labelled(open_lakes) -> Path:
+@pytest.fixture(scope="module")
+def project(lakes_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with objects that take ground from each other, undo and redo, areas, and a class of its own."""
-    session = open_lakes()
+    folder = tmp_path_factory.mktemp("labelled") / "lakes.seglab"
+    session = seglab.open(lakes_path, ["water", "field"], folder, device="cpu")
     for col, row, _ in LAKES[:3]:
         session.click(col, row, crs="pixel")
         session.accept("water")
@@ -36,7 +39,14 @@ def labelled(open_lakes) -> Path:
     session.accept("road")
     session.review(shapely.box(0, 0, 50, 50), crs="pixel")
     session.never_train(shapely.box(400, 300, 500, 380), crs="pixel")
-    return session.project.folder
+    session.close()
+    return folder
+
+
+@pytest.fixture
+def labelled(project: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(project, tmp_path / "lakes.seglab")
 
 
 def rewrite(folder: Path, change) -> None:
