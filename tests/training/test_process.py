@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from seglab.errors import DeviceError, JobCancelled, TrainingError
 from seglab.jobs import SilentReporter
 from seglab.training import process
 from seglab.training.exchange import write_job
+from seglab.training.job import RoundOutcome, TrainingJob
 from seglab.training.process import follow, run_round, worker_command, worker_environment
 from seglab.training.worker import cores_allowed
 from tests.training.made_jobs import make_job
@@ -79,32 +80,103 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_round_comes_back_whole(temporary: Path) -> None:
-    """The real process: progress, a preview meanwhile, and the same round as in this thread."""
-    job = make_job(temporary / "prefixes", held_out=3)
-    listener, previews, when = Listener(), [], []
+WATCHED = """
+import runpy, sys
+from pathlib import Path
+sys.argv = ["worker", {folder!r}]
+try:
+    runpy.run_module("seglab.training.worker", run_name="__main__")
+finally:
+    Path({report!r}).write_text(" ".join(sys.modules))
+"""
 
-    def on_preview(tensors: dict[str, np.ndarray]) -> None:
-        previews.append(tensors)
-        when.append(len(listener.told))
 
-    made = run_round(listener, job, on_preview)
-    assert [p.name for p in temporary.iterdir()] == ["prefixes"]
-    steps = [done for done, _, message, _ in listener.told if message == "training"]
+class Witness(Listener):
+    """Looks at the process while it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.previews: list[tuple[int, dict[str, np.ndarray]]] = []
+        self.nice = self.group = self.session = self.score = None
+
+    def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
+        super().update(done, total, message, **values)
+        if message == "training" and self.nice is None and sys.platform != "win32":
+            child = next(c for c in psutil.Process().children() if "seglab.training.worker" in " ".join(c.cmdline()))
+            self.nice, self.group, self.session = child.nice(), os.getpgid(child.pid), os.getsid(child.pid)
+            if sys.platform == "linux":
+                self.score = int(Path(f"/proc/{child.pid}/oom_score_adj").read_text())
+
+    def on_preview(self, tensors: dict[str, np.ndarray]) -> None:
+        self.previews.append((len(self.told), tensors))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A round by a process of its own."""
+
+    job: TrainingJob
+    outcome: RoundOutcome
+    witness: Witness
+    left: tuple[str, ...]
+    """Files among the temporary ones afterwards."""
+    loaded: frozenset[str]
+    """Modules that the process has imported."""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One round by the real process: to start one takes long."""
+    folder, report = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("report") / "modules"
+    job, witness = make_job(folder / "prefixes", held_out=3), Witness()
+
+    def watched(folder: Path) -> list[str]:
+        return [sys.executable, "-c", WATCHED.format(folder=str(folder), report=str(report))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setattr(process, "worker_command", watched)
+        outcome = run_round(witness, job, witness.on_preview)
+    loaded = frozenset(report.read_text().split())
+    return Trained(job, outcome, witness, tuple(path.name for path in folder.iterdir()), loaded)
+
+
+def test_a_round_comes_back_whole(trained: Trained) -> None:
+    """Progress, a preview meanwhile, and the same round as in this thread."""
+    made, witness = trained.outcome, trained.witness
+    assert trained.left == ("prefixes",)
+    steps = [done for done, _, message, _ in witness.told if message == "training"]
     assert steps == [1, 2]
-    assert when[0] < len(listener.told) - 1  # told before the steps that followed
+    assert witness.previews[0][0] < len(witness.told) - 1  # told before the steps that followed
     assert made.validation.objects == 6
     assert made.config["steps"] == 2
     assert 100 < made.peak_mb < 1500
 
     shown: list[dict[str, np.ndarray]] = []
-    here = run_round(SilentReporter(), job, shown.append, isolate=False)
-    assert [found.keys() for found in previews] == [found.keys() for found in shown]
+    here = run_round(SilentReporter(), trained.job, shown.append, isolate=False)
+    assert [found.keys() for _, found in witness.previews] == [found.keys() for found in shown]
     assert here.tensors.keys() == made.tensors.keys()
     for name, tensor in here.tensors.items():
         np.testing.assert_allclose(made.tensors[name], tensor, rtol=1e-3, atol=2e-4)
     assert made.losses == pytest.approx(here.losses, rel=1e-3)
     assert here.validation.round.keys() == made.validation.round.keys()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has priorities instead, which are set at the start")
+def test_the_worker_steps_behind_the_kernel(trained: Trained) -> None:
+    """Nicer than this process, first to go when memory runs out, and out of reach of an interrupted cell."""
+    witness = trained.witness
+    assert witness.nice == min(19, psutil.Process().nice() + 10)
+    assert witness.group != os.getpgrp()
+    assert witness.session == os.getsid(0)  # niceness counts within a session only (Linux's autogroups)
+    assert sys.platform != "linux" or witness.score == 800
+
+
+def test_the_worker_imports_no_widgets_and_no_geopandas(trained: Trained) -> None:
+    """Its memory has to fit beside the kernel's."""
+    assert "torch" in trained.loaded
+    unwanted = {"ipywidgets", "IPython", "ipykernel", "ipyleaflet", "geopandas", "pandas", "matplotlib"}
+    assert not trained.loaded & unwanted
 
 
 def test_errors_of_the_process_are_those_of_the_session(temporary: Path) -> None:
@@ -245,55 +317,6 @@ time.sleep(600)
         parent.kill()
     assert gone(worker)
     assert not folder.exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has priorities instead, which are set at the start")
-def test_the_worker_steps_behind_the_kernel(tmp_path: Path) -> None:
-    """Nicer than this process, first to go when memory runs out, and out of reach of an interrupted cell."""
-    write_job(tmp_path, make_job(steps=100_000))
-    seen: dict[str, object] = {}
-
-    class Look(SilentReporter):
-        def update(self, done: float, total: float | None = None, message: str | None = None, **values: float) -> None:
-            if message != "training":
-                return
-            child = next(c for c in psutil.Process().children() if "seglab.training.worker" in " ".join(c.cmdline()))
-            seen["nice"] = child.nice()
-            seen["group"], seen["session"] = os.getpgid(child.pid), os.getsid(child.pid)
-            if sys.platform == "linux":
-                seen["score"] = int(Path(f"/proc/{child.pid}/oom_score_adj").read_text())
-            raise JobCancelled("seen")
-
-    with pytest.raises(JobCancelled):
-        follow(Look(), worker_command(tmp_path), tmp_path)
-    assert seen["nice"] == min(19, psutil.Process().nice() + 10)
-    assert seen["group"] != os.getpgrp()
-    assert seen["session"] == os.getsid(0)  # niceness counts within a session only (Linux's autogroups)
-    assert seen.get("score", 800) == 800
-
-
-def test_the_worker_imports_no_widgets_and_no_geopandas(tmp_path: Path) -> None:
-    """Its memory has to fit beside the kernel's."""
-    write_job(tmp_path, make_job(held_out=3, steps=1))
-    code = f"""
-import runpy
-sys.argv = ["worker", {str(tmp_path)!r}]
-try:
-    runpy.run_module("seglab.training.worker", run_name="__main__")
-finally:
-    sys.stderr.write("LOADED " + " ".join(sys.modules))
-"""
-    with subprocess.Popen(
-        python(code),
-        stdin=subprocess.PIPE,  # open until it ends: it would leave if it were closed
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=worker_environment(),
-    ) as worker:
-        told = worker.stderr.read().decode()
-    loaded = set(told.split("LOADED ")[1].split())
-    assert "torch" in loaded
-    assert not loaded & {"ipywidgets", "IPython", "ipykernel", "ipyleaflet", "geopandas", "pandas", "matplotlib"}
 
 
 def test_what_libraries_print_is_not_taken_for_progress(tmp_path: Path) -> None:
