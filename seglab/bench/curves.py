@@ -276,7 +276,7 @@ def _panel(panel: Any, name: str, found: Mapping[str, Any], styles: Mapping[str,
         panel.plot(clicks, mean, label=strategy, **style)
     seeds = sorted({one["seeds"] for one in found["strategies"].values()})
     counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    panel.set(title=f"{name}, {counted} seeds", xlabel="clicks", ylabel="mean IoU of the class map, %")
+    panel.set(title=f"{name} (seeds: {counted})", xlabel="clicks", ylabel="mean IoU of the class map, %")
     panel.grid(alpha=0.3)
 
 

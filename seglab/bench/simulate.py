@@ -26,7 +26,6 @@ from seglab.bench.simulated_person import Person, playable
 from seglab.bench.simulated_run import STEPS, SimulatedRun
 from seglab.bench.simulation import PREFIX_BYTES, Say
 from seglab.bench.terrain import Terrain
-from seglab.datasets.folder import open_dataset
 from seglab.models.adapters.registry import new_adapter
 from seglab.models.registry import load_model
 from seglab.store.cache import ArrayCache
@@ -37,6 +36,8 @@ def run_simulate(
     datasets: Sequence[str],
     strategies: Sequence[str],
     *,
+    labels: str | os.PathLike[str] | None = None,
+    class_name: str | None = None,
     seeds: int = 5,
     rounds: int = 3,
     share: float = 0.3,
@@ -54,9 +55,11 @@ def run_simulate(
     """Play every strategy on every folder with every seed: first all with seed 0, then all with seed 1, and so on.
 
     Args:
-        folder: datasets in the folder layout; None for SEGLAB_DATA.
-        datasets: names of those to use.
+        folder: datasets in the folder layout; None for SEGLAB_DATA. With `labels`, a scene's file.
+        datasets: names of those to use; none of a scene.
         strategies: by name; "random" is played as well, for all are compared with it.
+        labels: of the scene: see `read_labels`.
+        class_name: of all its objects, where the file tells none.
         seeds: 0, 1, ... of so many runs.
         rounds: of training, after equal shares of the budget.
         share: of the clicks that it takes to label all windows to choose from: the budget. Over 0, at most 1.
@@ -74,6 +77,7 @@ def run_simulate(
 
     Raises:
         DatasetError: a dataset is missing, damaged or too small.
+        LabelsFileError: a scene's labels cannot be used as they are.
         SuggestionError: no such strategy, or it needs what a simulation has not.
         AdapterError: no such family, or it does not go there.
         WriteError: `out` cannot be written or holds something else.
@@ -81,10 +85,11 @@ def run_simulate(
     names = list(dict.fromkeys(["random", *strategies]))
     for name in names:
         playable(name)
-    found, weights = chosen_datasets(folder, datasets), weights_of(model, checkpoint)
+    found = [str(one.path) for one in chosen_datasets(folder, datasets)] if labels is None else [str(folder)]
+    weights = weights_of(model, checkpoint)
     runs = [
         SimulatedRun(
-            folder=str(dataset.path),
+            folder=source,
             model=model,
             weights=weights,
             strategy=name,
@@ -96,11 +101,13 @@ def run_simulate(
             steps=steps,
             adapter=adapter,
             place=place,
+            labels=None if labels is None else str(labels),
+            class_name=class_name,
             checkpoint=None if checkpoint is None else str(checkpoint),
             device=device,
         )
         for seed in range(seeds)
-        for dataset in found
+        for source in found
         for name in names
     ]
     with ExitStack() as stack:
@@ -124,8 +131,8 @@ class Simulator:
         """Do one run.
 
         Returns:
-            "run" (its identity), "images" (ids of those to be labelled, and of those
-            that judge), "classes", "windows" (to choose from, and
+            "run" (its identity), "images" (those to be labelled, and
+            those that judge), "classes", "windows" (to choose from, and
             that judge), "pool_clicks" (all of the pool would take), "chosen" (names of the windows in the order of
             labelling), "points": for each of 0 to `run.rounds` "round", "clicks" (so far), "windows", "objects",
             "miou" and "iou" by class, background first (None where the judges have none), and "seconds". JSON values
@@ -144,7 +151,7 @@ class Simulator:
         say(f"{run.dataset} {run.strategy} seed {run.seed}: " + _course(points) + f", {seconds:.0f} s")
         return {
             "run": run.identity(),
-            "images": terrain.images,
+            "images": terrain.sources,
             "classes": list(terrain.classes),
             "windows": [len(terrain.pool), len(terrain.judges)],
             "pool_clicks": terrain.clicks_in_all,
@@ -154,12 +161,22 @@ class Simulator:
         }
 
     def _terrain(self, run: SimulatedRun) -> Terrain:
-        key = run.folder, run.model, run.checkpoint, run.device, run.place, run.pool, run.held_out
+        key = (
+            run.folder,
+            run.labels,
+            run.class_name,
+            run.model,
+            run.checkpoint,
+            run.device,
+            run.place,
+            run.pool,
+            run.held_out,
+        )
         if key not in self._terrains:
             place = int(run.place) if run.place.isdecimal() else run.place
             base = load_model(run.model, checkpoint=run.checkpoint, device=run.device, adapt_from=place)
             new_adapter(run.adapter, base.spec, base.adapt_from)  # says at once when it does not go there
-            self._terrains[key] = Terrain(run, open_dataset(run.folder), base, self._cache)
+            self._terrains[key] = Terrain(run, base, self._cache)
         return self._terrains[key]
 
 

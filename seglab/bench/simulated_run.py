@@ -31,7 +31,7 @@ class SimulatedRun:
     """One strategy on one folder with one seed: equal runs give equal curves, up to rounding."""
 
     folder: str
-    """The dataset's folder."""
+    """The dataset's folder; or a scene's file, with `labels`."""
     model: str
     weights: str
     """Hash of the model's weights."""
@@ -50,13 +50,17 @@ class SimulatedRun:
     adapter: str
     place: str
     """Where the adapter begins: see models.adapters.base.first_block."""
+    labels: str | None = None
+    """The file of a scene's labels."""
+    class_name: str | None = None
+    """Of all objects of that file; None where it tells."""
     checkpoint: str | None = None
     device: str | None = None
 
     @property
     def dataset(self) -> str:
-        """The dataset's name."""
-        return Path(self.folder).name
+        """The dataset's name, or the scene's."""
+        return Path(self.folder).name if self.labels is None else Path(self.folder).stem
 
     def config(self, number: int) -> RoundConfig:
         """The recipe of round `number`, 1 for the first: class maps alone are learned and no preview is made."""
@@ -67,4 +71,5 @@ class SimulatedRun:
     def identity(self) -> dict[str, Any]:
         """All on which the figures depend, as JSON."""
         costs = {"good": GOOD, "clicks": CLICKS, "drawn": DRAWN, "reviewed": REVIEWED, "batch": BATCH, "views": VIEWS}
-        return asdict(self) | {"dataset": self.dataset, "recipe": asdict(self.config(1)), "costs": costs}
+        named = {k: v for k, v in asdict(self).items() if v is not None or k not in ("labels", "class_name")}
+        return named | {"dataset": self.dataset, "recipe": asdict(self.config(1)), "costs": costs}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 import torch
 
+from seglab.bench.labelled_scene import scene_windows
 from seglab.bench.simulated_run import CLICKS, DRAWN, GOOD, REVIEWED, VIEWS, SimulatedRun
-from seglab.bench.window_pool import PoolWindow, clickable, parts_of, pool_windows
-from seglab.datasets.folder import FolderDataset
+from seglab.bench.window_pool import PoolWindow, Windows, clickable, folder_windows
+from seglab.datasets.folder import open_dataset
 from seglab.encoding.prefixes import stored_prefix
 from seglab.errors import DatasetError
 from seglab.evaluation.clicks import ModelAnswers, follow_clicks
@@ -36,27 +38,22 @@ class Terrain:
     """What all runs on one folder share: its windows, what they cost, and the frozen part of the network on them.
 
     Args:
-        run: says how many windows.
-        dataset: the folder.
+        run: says where the windows are from, and how many.
         base: the model before any round.
         cache: of frozen prefixes and of clicks.
 
     Raises:
-        DatasetError: see parts_of and pool_windows; or there is no object in the pool.
+        DatasetError, LabelsFileError: see folder_windows and scene_windows; or there is no object in the pool.
     """
 
-    def __init__(self, run: SimulatedRun, dataset: FolderDataset, base: AdaptedSam, cache: ArrayCache) -> None:
+    def __init__(self, run: SimulatedRun, base: AdaptedSam, cache: ArrayCache) -> None:
         self.base = base
         self.cache = cache
-        self._dataset = dataset.name
-        pool, judges = parts_of(dataset, run.model, run.checkpoint)
-        self.images = [list(pool.ids), list(judges.ids)]
-        self.classes = pool.classes
-        size = base.spec.image_size
-        self.pool = pool_windows(pool, size, run.pool)
-        self.judges = pool_windows(judges, size, run.held_out)
+        self._source = run.folder
+        found = _windows(run, base.spec.image_size)
+        self.classes, self.pool, self.judges, self.sources = found.classes, found.pool, found.judges, found.sources
         if not any(one.classes for one in self.pool):
-            raise DatasetError(f"no window of {dataset.name!r} that can be labelled holds an object; check its masks")
+            raise DatasetError(f"no window of {run.folder!r} that can be labelled holds an object; check its masks")
         self._clicks = {one.name: self._measured(one) for one in self.pool}
 
     def clicks(self, one: PoolWindow) -> int:
@@ -91,11 +88,14 @@ class Terrain:
 
     def _key(self, one: PoolWindow, number: int) -> str:
         network = f"{self.base.spec.name} {self.base.adapt_from}"
-        return cache_key(dataset=self._dataset, window=one.name, scale=one.window.scale, view=number, network=network)
+        return cache_key(source=self._source, window=one.name, scale=one.window.scale, view=number, network=network)
 
     def _measured(self, one: PoolWindow) -> np.ndarray:
         """(N,) clicks that each object takes."""
-        key = cache_key(clicks=self._key(one, 0), weights=self.base.base_hash(), costs=(GOOD, CLICKS, DRAWN))
+        objects = blake2b(np.packbits(one.masks).tobytes(), digest_size=16).hexdigest()
+        key = cache_key(
+            clicks=self._key(one, 0), objects=objects, weights=self.base.base_hash(), costs=(GOOD, CLICKS, DRAWN)
+        )
         held = self.cache.get(key)
         if held is None:
             held = self._clicked(one)
@@ -109,3 +109,9 @@ class Terrain:
         with torch.inference_mode():
             reached = np.array(list(follow_clicks(answers, one.masks, CLICKS))) >= GOOD
         return np.where(reached.any(0), reached.argmax(0) + 1, CLICKS + DRAWN)
+
+
+def _windows(run: SimulatedRun, size: int) -> Windows:
+    if run.labels is not None:
+        return scene_windows(run.folder, run.labels, run.class_name, size, run.pool, run.held_out)
+    return folder_windows(open_dataset(run.folder), run.model, run.checkpoint, size, run.pool, run.held_out)

@@ -51,6 +51,38 @@ class PoolWindow:
     """N 0-based class indexes."""
 
 
+@dataclass(frozen=True)
+class Windows:
+    """What a simulation plays on."""
+
+    classes: tuple[str, ...]
+    """That a person labels."""
+    pool: Sequence[PoolWindow]
+    """To choose from."""
+    judges: Sequence[PoolWindow]
+    sources: list[list[str]]
+    """Names of the images (of a scene, the windows) that the pool is from, and the judges."""
+
+
+def folder_windows(
+    dataset: FolderDataset, model: str, checkpoint: str | None, size: int, most: int, judges: int
+) -> Windows:
+    """Windows of a labelled folder.
+
+    Args:
+        dataset: the folder.
+        model, checkpoint: see `parts_of`.
+        size: side of the model's input, model pixels.
+        most, judges: windows to choose from and that judge, at most.
+
+    Raises:
+        DatasetError: see `parts_of` and `pool_windows`.
+    """
+    pool, held_out = parts_of(dataset, model, checkpoint)
+    found = (pool_windows(part, size, count) for part, count in ((pool, most), (held_out, judges)))
+    return Windows(pool.classes, *found, [list(pool.ids), list(held_out.ids)])
+
+
 def parts_of(dataset: FolderDataset, model: str, checkpoint: str | None) -> tuple[Ground, Ground]:
     """What is labelled and what judges: whole images that the weights never saw.
 
@@ -97,10 +129,10 @@ def pool_windows(ground: Ground, size: int, most: int) -> list[PoolWindow]:
     found: list[PoolWindow] = []
     shapes = [_shape(ground, image_id) for image_id in ground.ids]
     scale = common_scale(shapes, size)
-    tiles = [_tiles(shape, size, scale) for shape in shapes]
-    chosen = spread([len(windows) for windows in tiles], most, np.random.default_rng(0))
+    places = [tiles(shape, size, scale) for shape in shapes]
+    chosen = spread([len(windows) for windows in places], most, np.random.default_rng(0))
     for number, image_id in enumerate(ground.ids):
-        mine = [tiles[group][item] for group, item in chosen if group == number]
+        mine = [places[group][item] for group, item in chosen if group == number]
         if mine:
             found += _windows_of(ground, number, image_id, mine)
     known = [one for one in found if (one.truth != IGNORE).any()]
@@ -117,7 +149,7 @@ def common_scale(shapes: Sequence[tuple[int, int]], size: int) -> int:
         size: side of the model's input, model pixels.
     """
     scale = COARSEST
-    while scale > 1 and sum(len(_tiles(shape, size, scale)) for shape in shapes) < LEAST_WINDOWS:
+    while scale > 1 and sum(len(tiles(shape, size, scale)) for shape in shapes) < LEAST_WINDOWS:
         scale //= 2
     return scale
 
@@ -149,8 +181,14 @@ def _shape(ground: Ground, image_id: str) -> tuple[int, int]:
         return scene.grid.shape
 
 
-def _tiles(shape: tuple[int, int], size: int, scale: int) -> list[Window]:
-    """Windows beside each other that lie in a scene whole; one where it is smaller."""
+def tiles(shape: tuple[int, int], size: int, scale: int) -> list[Window]:
+    """Windows beside each other that lie in a scene whole, row by row; at scale 1 one where it is smaller.
+
+    Args:
+        shape: (rows, cols) of the scene.
+        size: side of the model's input, model pixels.
+        scale: scene pixels per model pixel.
+    """
     side = size * scale
     if scale > 1 and min(shape) < side:
         return []

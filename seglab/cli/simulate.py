@@ -20,7 +20,11 @@ def add_command(commands: Any) -> None:
     """Add the command to the parser's subparsers."""
     summary = "strategies of active learning on labelled folders: learning curves by clicks, against random"
     parser = commands.add_parser("simulate", help=summary, description=summary)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of labelled datasets, or one dataset")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="a folder of labelled datasets, one dataset, or a scene"
+    )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="of a scene: all its objects")
+    parser.add_argument("--class-name", metavar="NAME", help="of those objects, where the file tells none")
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of the folder; all if left out")
     parser.add_argument(
         "--strategy",
@@ -76,22 +80,12 @@ def _run(options: argparse.Namespace) -> int:
     from seglab.datasets.folder import open_datasets
     from seglab.store import atomic
 
-    same = (
-        "seeds",
-        "rounds",
-        "share",
-        "pool",
-        "held_out",
-        "steps",
-        "adapter",
-        "place",
-        "model",
-        "checkpoint",
-        "device",
-    )
+    names = [] if options.labels else options.datasets or list(open_datasets(options.folder))
+    same = ("labels", "class_name", "seeds", "rounds", "share", "pool", "held_out")
+    same += ("steps", "adapter", "place", "model", "checkpoint", "device")
     result = run_simulate(
         options.folder,
-        options.datasets or list(open_datasets(options.folder)),
+        names,
         options.strategies or STRATEGIES,
         **{name: getattr(options, name) for name in same},
         out=options.out / RUNS,

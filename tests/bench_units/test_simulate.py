@@ -13,7 +13,6 @@ from seglab.bench.simulate import run_simulate
 from seglab.bench.simulated_person import Person
 from seglab.bench.simulated_run import CLICKS, DRAWN, REVIEWED, VIEWS, SimulatedRun
 from seglab.bench.terrain import Terrain
-from seglab.datasets.folder import open_dataset
 from seglab.errors import AdapterError, SuggestionError
 from seglab.models.registry import load_model
 from seglab.store.cache import ArrayCache
@@ -32,7 +31,7 @@ def _run(folder: Path, **changed: Any) -> SimulatedRun:
 @pytest.fixture(scope="module")
 def terrain(folder: Path) -> Terrain:
     base = load_model("tiny", device="cpu", adapt_from="neck")
-    return Terrain(_run(folder), open_dataset(folder / NAME), base, ArrayCache(2**27))
+    return Terrain(_run(folder), base, ArrayCache(2**27))
 
 
 def test_every_run_is_on_file_and_done_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +70,7 @@ def test_a_window_costs_its_objects_clicks_and_the_mark(terrain: Terrain) -> Non
 
 
 def test_who_judges_is_never_labelled(terrain: Terrain) -> None:
-    labelled, judging = terrain.images
+    labelled, judging = terrain.sources
     assert not set(labelled) & set(judging)
     assert {one.name.split(":")[0] for one in terrain.judges} <= set(judging)
 

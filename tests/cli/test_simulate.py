@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,14 @@ def test_what_is_left_out_is_the_benchmark_s_own(tmp_path, asked, capsys):
     assert asked["strategies"] == command.STRATEGIES and all(playable(name) for name in command.STRATEGIES)
     assert set(command.STRATEGIES) < set(STRATEGIES)
     assert "| good | 3 |" in capsys.readouterr().out
+
+
+def test_a_scene_has_its_labels_and_no_datasets(tmp_path, asked, capsys):
+    typed = f"simulate scene.tif --labels roofs.geojson --class-name roof --out {tmp_path / 'out'}"
+    assert main(typed.split()) == 0
+    assert (asked["folder"], asked["datasets"]) == (Path("scene.tif"), [])
+    assert (asked["labels"], asked["class_name"]) == (Path("roofs.geojson"), "roof")
+    assert asked["strategies"] == command.STRATEGIES
 
 
 @pytest.mark.parametrize("share", ["0", "1.2", "much"])
