@@ -45,6 +45,7 @@ from seglab.app.rounds.held_out import kept_out
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.round_keeping import RoundKeeping
 from seglab.app.rounds.trainer import Trainer
+from seglab.app.suggestions.queue import SuggestionQueue
 from seglab.app.suggestions.suggesting import Suggesting
 from seglab.app.suggestions.surveying import Surveyor
 from seglab.core.dated_scenes import DatedScenes
@@ -121,6 +122,7 @@ class LabelSession(
         self._map_jobs = MapJobs(self._learner)
         self._ahead = self._prefetcher()
         self._surveyor = Surveyor()
+        self._queue = SuggestionQueue(self)
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
         self._take_saved_round()
@@ -205,8 +207,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "check", "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`) or "closed".
-        Some come from other threads.
+        "check", "suggestions", "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`)
+        or "closed". Some come from other threads.
 
         Returns:
             A function that ends the subscription.
@@ -321,6 +323,7 @@ class LabelSession(
     def close(self) -> None:
         """Stop what is running and release the scene's files; the project is already on disk."""
         self._ledger.tell("closed")
+        self._queue.close()
         self._ahead.worker.close()
         self._learner.close()
         self._ledger.close()

@@ -109,6 +109,7 @@ class Checking:
             app.side.remove_class("seglab-checking")
             self._marker.show(None)
         set_shown(self.panel, is_on)
+        app.suggesting.refresh()
 
     # -- questions and answers
 

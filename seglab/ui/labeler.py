@@ -31,7 +31,7 @@ from seglab.ui.map_panes import Panes
 from seglab.ui.map_view import MapView
 from seglab.ui.objects_panel import ObjectsPanel
 from seglab.ui.page import STATIC, Keyboard, Page, Strokes, close_trees
-from seglab.ui.panels import ExportPanel, MapPanel, ModelPanel, SideTabs, SuggestPanel
+from seglab.ui.panels import ExportPanel, MapPanel, ModelPanel, SideTabs
 from seglab.ui.project_work import TITLE as PROJECT
 from seglab.ui.project_work import ProjectWork
 from seglab.ui.review_panel import ReviewPanel
@@ -40,6 +40,7 @@ from seglab.ui.scenes import Scenes
 from seglab.ui.selecting import Selecting
 from seglab.ui.settling import Settling
 from seglab.ui.sheet import Sheet
+from seglab.ui.suggesting import Suggesting
 from seglab.ui.toolbar import Toolbar, set_shown
 
 WELCOME = "Choose a class, then click an object. ? shows the keys."
@@ -101,6 +102,7 @@ class Labeler(widgets.VBox):
         self.scenes = Scenes(self)
         self.comparing = Comparing(self)
         self.settling = Settling(self)
+        self.suggesting = Suggesting(self)
         self._make_map()
         self._make_panels()
         self._commands = commands(self)
@@ -134,14 +136,13 @@ class Labeler(widgets.VBox):
         self.classes = ClassPanel(self.class_editing)
         self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback, on_distill=work.distill)
         self.maps = MapPanel(on_predict=work.predict)
-        self.suggest = SuggestPanel(on_suggest=work.suggest, on_step=work.step)
         name = self.session.scene_name
         self.export = ExportPanel("" if len(self.session.scenes) == 1 else name, work.export)
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
         pixel = scene.grid.pixel_size_m
         self.objects = ObjectsPanel(self.object_editing, pixel, self.review_panel, self.session.imagery_of)
-        teach = widgets.VBox([self.model, self.maps, self.checking.section, self.suggest, self.export])
+        teach = widgets.VBox([self.model, self.maps, self.checking.section, self.suggesting.section, self.export])
         bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
         look = LookEditor(self.session.looks, bands, self.layering.choose_look)
         self.layers = LayersPanel(self.layering, look, has_basemap=not self.frame.is_plain)
@@ -160,7 +161,7 @@ class Labeler(widgets.VBox):
         status.add_class("seglab-status")
         # The page keeps what comes first, whatever scene is shown: the keys go on working.
         unseen = [self.styling, self.keyboard, self.page, self.strokes, self.panes, self.connection.holder]
-        return [*unseen, self.toolbar, body, self.settling.bar, self.dating.bar, self.jobs, status]
+        return [*unseen, self.toolbar, body, self.settling.bar, self.suggesting.bar, self.dating.bar, self.jobs, status]
 
     @property
     def sheets(self) -> list[Sheet]:
@@ -231,11 +232,14 @@ class Labeler(widgets.VBox):
             elif what == "check":
                 self.checking.refresh()
                 self._refresh_buttons()
+            elif what == "suggestions":
+                self.suggesting.refresh()
             elif what == "proposals":
                 self.refresh_objects()
                 self._refresh_buttons()
             elif what == "areas":
                 self.view.show_areas(session.kept_out)
+                self.suggesting.refresh()
                 self.project.refresh()
                 self._refresh_buttons()
             elif what == "round":
@@ -243,6 +247,7 @@ class Labeler(widgets.VBox):
                 self.refresh_prediction_state()
                 self.layering.refresh_encoded()
                 self.project.refresh_accounts()
+                self.suggesting.follow_round()
             elif what in ("encoded", "scale"):
                 self.layering.refresh_encoded()
             elif what == "date":
@@ -284,6 +289,7 @@ class Labeler(widgets.VBox):
         self.view.show_areas(session.kept_out)
         self._refresh_export()
         self._refresh_buttons()
+        self.suggesting.refresh()
 
     def refresh_objects(self) -> None:
         """Show the accepted objects, in the list and on the map."""
@@ -303,7 +309,6 @@ class Labeler(widgets.VBox):
         rounds = session.rounds
         self.maps.show_students([r.number for r in rounds if r.is_student])
         self.model.show(rounds, session.round, has_labels, is_training, session.previewing)
-        self.suggest.suggest.disabled = "suggest" in self.work.running
         self._refresh_buttons()
 
     def _refresh_export(self) -> None:

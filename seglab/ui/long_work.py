@@ -1,4 +1,4 @@
-"""What takes its time: rounds, maps and suggestions; and the export."""
+"""What takes its time: rounds and maps; and the export."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from seglab import jobs
 from seglab.app.session import LabelSession
-from seglab.app.suggestions.suggesting import Suggestion
 from seglab.ui.keys import keys_of
 
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
-
-SUGGESTIONS = 5
-"""Windows that are suggested at a time."""
 
 
 class LongWork:
@@ -28,20 +24,13 @@ class LongWork:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         self.running: set[str] = set()
-        """Kinds of jobs that run: "retrain", "distill", "predict", "suggest", "propose", "import", "check", "export",
-        "compare", "merge"."""
+        """Kinds of jobs that run: "retrain", "distill", "predict", "suggest", "find", "propose", "import", "check",
+        "export", "compare", "merge"."""
         self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
         self._left: list[LabelSession] = []
-        self.forget()
-
-    def forget(self) -> None:
-        """Suggest nothing any more."""
-        self.suggestions: list[Suggestion] = []
-        self._current: int | None = None
 
     def leave(self, session: LabelSession) -> None:
         """Close a session that is shown no more, as soon as what was begun in it has ended."""
-        self.forget()
         self._left.append(session)
         self._close_left()
 
@@ -60,6 +49,7 @@ class LongWork:
         def refresh() -> None:
             app.refresh_model()
             app.refresh_prediction_state()
+            app.suggesting.refresh()
 
         def end() -> None:
             self.running.discard(kind)
@@ -145,46 +135,6 @@ class LongWork:
             job = session.export_map(name) if kind == "map" else session.export_chips(name)
             what = "The class map's regions are" if kind == "map" else "Chips, masks and COCO JSON are"
             self.follow("export", job, lambda path: app.messages.show(f"{what} in {_near(path)!r}.", "done"))
-
-    # -- suggestions
-
-    def suggest(self) -> None:
-        """Look for windows that are worth labelling."""
-        session = self._app.session
-        with self._app.messages:
-            job = jobs.start(
-                lambda reporter: session.suggest(SUGGESTIONS, reporter=reporter), title="suggest", unit="windows"
-            )
-            self.follow("suggest", job, lambda found: self._suggested(found) if session is self._app.session else None)
-
-    def suggest_or_step(self) -> None:
-        """Go to the next suggestion; ask for new ones after the last, or where there are none yet."""
-        if self._current is not None and self._current + 1 < len(self.suggestions):
-            self.step(1)
-        elif "suggest" not in self.running:
-            self.suggest()
-
-    def _suggested(self, found: list[Suggestion]) -> None:
-        self.suggestions, self._current = found, 0 if found else None
-        if not found:
-            self._app.messages.show("Every window has labels already; there is nothing to suggest.")
-        self._show()
-
-    def step(self, step: int) -> None:
-        """Go to the next (1) or the previous (-1) suggestion."""
-        if self._current is not None:
-            self._current = (self._current + step) % len(self.suggestions)
-            self._show()
-
-    def _show(self) -> None:
-        app = self._app
-        app.view.show_suggestions([s.geometry for s in self.suggestions], self._current)
-        if self._current is None:
-            app.suggest.show(None, 0, "")
-            return
-        current = self.suggestions[self._current]
-        app.suggest.show(self._current, len(self.suggestions), current.reason)
-        app.view.fly_to(current.geometry)
 
 
 def _near(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The column beside the map: model, class map, suggestions, export."""
+"""The column beside the map: model, class map, export."""
 
 from __future__ import annotations
 
@@ -192,34 +192,6 @@ class MapPanel(widgets.VBox):
             self.note.value = faint("Up to date with the model in use.")
         else:
             self.note.value = faint(f"Made by round {round_number}; the model in use is round {current}.")
-
-
-class SuggestPanel(widgets.VBox):
-    """Where to label next.
-
-    Args:
-        on_suggest: ask.
-        on_step: called with -1 or 1.
-    """
-
-    def __init__(self, on_suggest: Callable[[], None], on_step: Callable[[int], None]) -> None:
-        self.suggest = button(
-            "Suggest", "lightbulb-o", tip("Find windows where a label helps most", "suggest"), on_suggest
-        )
-        self.suggest.add_class("seglab-wide")
-        self.previous = button(
-            "", "chevron-left", tip("Go to the previous suggestion", "suggestion:previous"), lambda: on_step(-1)
-        )
-        self.next = button("", "chevron-right", tip("Go to the next suggestion", "suggestion:next"), lambda: on_step(1))
-        self.reason = widgets.HTML()
-        super().__init__([section("Where next", row(self.suggest, self.previous, self.next), self.reason)])
-        self.show(None, 0, "")
-
-    def show(self, current: int | None, count: int, reason: str) -> None:
-        """Show one of the suggestions in words; None for none."""
-        self.previous.disabled = self.next.disabled = count < 2
-        text = "" if current is None else f"{current + 1} of {count}: {reason}"
-        self.reason.value = faint(text)
 
 
 EXPORTS = {

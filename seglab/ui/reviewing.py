@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from shapely.geometry.base import BaseGeometry
+
 from seglab import jobs
 from seglab.app.labels.proposed import ProposedObject
 from seglab.app.labels.review import ReviewQueue
@@ -29,6 +31,8 @@ class Review:
         self._classes: dict[int, str] = {}
         """The class that a person gave to one that is not confirmed yet, by its id."""
         self._looked_at: int | None = None
+        self.within: BaseGeometry | None = None
+        """Scene pixels that the review keeps to; None: everywhere."""
         self.queue = ReviewQueue()
 
     @property
@@ -48,9 +52,21 @@ class Review:
         """Begin the review, or end it."""
         if self.is_on:
             self.end()
-            return
+        else:
+            self.begin()
+
+    def begin(self, within: BaseGeometry | None = None) -> None:
+        """Begin the review.
+
+        Args:
+            within: keep to what lies mostly in this area, scene pixels; None: everything that is proposed.
+        """
+        self.within = within
         self._app.tabs.choose("Objects")
-        self._app.objects.by_state.value = PROPOSED
+        if self.is_on:
+            self.filtered()
+        else:
+            self._app.objects.by_state.value = PROPOSED
 
     def end(self) -> None:
         """Show the accepted objects again."""
@@ -66,15 +82,19 @@ class Review:
                 self.queue.begin()
                 proposed = self.queue.object
                 keys = f"{keys_of('accept')} confirms, {keys_of('reject')} dismisses, {keys_of('candidate')} skips."
-                app.messages.show(NOTHING if proposed is None else f"Proposed: {keys}")
+                where = "Proposed" if self.within is None else "In this window"
+                app.messages.show(NOTHING if proposed is None else f"{where}: {keys}")
+            else:
+                self.within = None
             self._looked_at = None
             app.refresh_objects()
 
     # -- what it shows
 
     def _follow(self) -> None:
-        wanted = self._app.objects.by_class.value
-        self.queue.follow(self._app.session.proposals, None if wanted == ALL_CLASSES else wanted)
+        wanted, session = self._app.objects.by_class.value, self._app.session
+        proposed = session.proposals if self.within is None else session.proposals_within(self.within, crs="pixel")
+        self.queue.follow(proposed, None if wanted == ALL_CLASSES else wanted)
 
     def shown(self) -> list[ProposedObject]:
         """What the list shows: those without an answer, in order."""
@@ -195,7 +215,8 @@ class Review:
     def _say(self, done: str, count: int) -> None:
         left = len(self.queue.waiting)
         what = "" if count == 1 else f" {count} objects"
-        then = f"{left} left." if left else "That was the last one."
+        last = f" {keys_of('suggestion:done')} marks the window as done." if self.within is not None else ""
+        then = f"{left} left." if left else f"That was the last one.{last}"
         self._app.messages.show(f"{done}{what}; undo takes it back. {then}", "done")
 
     # -- where they come from
@@ -204,6 +225,7 @@ class Review:
         """Propose the regions of the class map, in the background."""
         app = self._app
         with app.messages:
+            self.within = None
             session, least = app.session, app.review_panel.least_area.value
             work = lambda reporter: session.propose_from_map(least, reporter=reporter)  # noqa: E731
             app.work.follow("propose", jobs.start(work, title="propose objects", unit="Mpx"), self._proposed)

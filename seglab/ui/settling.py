@@ -60,6 +60,7 @@ class Settling:
         app.messages.show(f"Who is right? {keys}, {keys_of('unsure')}: unsure, {keys_of('candidate')}: the next one.")
         set_shown(self.bar, True)
         self.refresh()
+        app.suggesting.refresh()
         app.keyboard.focus_map()
 
     def end(self) -> None:
@@ -69,6 +70,7 @@ class Settling:
         self._compared = None
         set_shown(self.bar, False)
         self.refresh()
+        self._app.suggesting.refresh()
         self._app.keyboard.focus_map()
 
     def refresh(self) -> None:

@@ -390,23 +390,6 @@ def test_cancel(labelled, hand):
     assert labelled.session.round == 0 and not labelled.model.retrain.disabled
 
 
-def test_suggestions(labelled, hand):
-    labelled.session.scale = 1
-    labelled.suggest.suggest.click()
-    hand.until(lambda: not labelled.work.running, "suggestions")
-    count = len(labelled.work.suggestions)
-    assert count >= 2
-    assert f"1 of {count}" in labelled.suggest.reason.value
-    assert labelled.work.suggestions[0].reason.split(":")[0] in labelled.suggest.reason.value
-    first = labelled.view.map.center
-    labelled.suggest.next.click()
-    assert f"2 of {count}" in labelled.suggest.reason.value
-    assert labelled.view.map.center != first
-    labelled.suggest.previous.click()
-    labelled.suggest.previous.click()
-    assert f"{count} of {count}" in labelled.suggest.reason.value
-
-
 def test_export(labelled, tmp_path):
     labelled.export.file.value = str(tmp_path / "out.geojson")
     labelled.export.export.click()

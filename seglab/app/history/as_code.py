@@ -391,6 +391,7 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "merge_classes": _Writer._merge_classes,
     "review": _Writer._area,
     "never_train": _Writer._area,
+    "never_suggest": _Writer._area,
     "area_of_interest": _Writer._area_of_interest,
     "overlaps": _Writer._overlaps,
     "check": _Writer._check,

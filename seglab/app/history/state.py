@@ -26,6 +26,7 @@ TITLES = {
     "accept": "accept {class}",
     "review": "mark an area as reviewed",
     "never_train": "mark an area as never trained on",
+    "never_suggest": "leave an area out of suggestions",
     "area_of_interest": "change the area of interest",
     "overlaps": "overlaps: {rule}",
     "check": "start a check of the map",
@@ -52,7 +53,7 @@ TITLES = {
 SHARED = ("class", "rename_class", "recolour_class", "merge_classes", "round", "rollback")
 """Kinds that all scenes of a project have in common; every other kind that is not undo or redo is about one scene."""
 
-_STANDING = ("review", "never_train", "area_of_interest", "round", "rollback")
+_STANDING = ("review", "never_train", "never_suggest", "area_of_interest", "round", "rollback")
 """Kinds of which each one that is not undone is part of the state."""
 
 
@@ -98,6 +99,8 @@ class State:
     """The check of a map that was started last, with its answers."""
     settled: Mapping[str, str] = field(default_factory=dict)
     """Answers to what two annotators disagreed about, by `Dispute.key`."""
+    never_suggest: tuple[BaseGeometry, ...] = ()
+    """Areas in which nothing is suggested any more, scene pixels: windows that a person has skipped."""
 
     def today(self, name: str) -> str | None:
         """What the class of a name, maybe an old one, is called now; None for one that never was."""
@@ -163,7 +166,7 @@ class History:
 
     def state(self, scene: str | None = None) -> State:
         """What the events so far lead to in a scene."""
-        areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": []}
+        areas: dict[str, list[BaseGeometry]] = {"review": [], "never_train": [], "never_suggest": []}
         interest: BaseGeometry | None = None
         reviewed_on: list[str] = []
         current = 0
@@ -200,6 +203,7 @@ class History:
             tuple(reviewed_on),
             labels.check,
             dict(labels.settled),
+            tuple(areas["never_suggest"]),
         )
 
     def count(self, scene: str | None) -> int:

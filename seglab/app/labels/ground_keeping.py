@@ -154,3 +154,16 @@ class GroundKeeping:
         """
         with self._ledger.acting():
             self._ledger.record("never_train", area_in_scene(polygon, self.grid, crs), "areas")
+
+    def never_suggest(self, polygon: BaseGeometry, crs: Any = None) -> None:
+        """Leave an area out of suggestions: no window that lies mostly in it is suggested any more.
+
+        Args:
+            polygon: in longitude/latitude, or in `crs`.
+            crs: see `click`.
+
+        Raises:
+            PromptError, OutsideSceneError: see `review`.
+        """
+        with self._ledger.acting():
+            self._ledger.record("never_suggest", area_in_scene(polygon, self.grid, crs), "areas")

@@ -17,6 +17,9 @@ from shapely.geometry.base import BaseGeometry
 from seglab.app.labels.labelled import dated, entry
 from seglab.core.windows import Window
 
+MOSTLY = 0.5
+"""An object lies in an area if at least this share of it does."""
+
 
 @dataclass(frozen=True)
 class ProposedObject:
@@ -64,6 +67,13 @@ def propose_data(
 def scored_entry(class_name: str, outline: BaseGeometry, window: Window, score: float) -> dict[str, Any]:
     """One object of such an event."""
     return entry(class_name, outline, window) | {"score": round(float(score), 4)}
+
+
+def mostly_within(proposals: Sequence[ProposedObject], area: BaseGeometry) -> list[ProposedObject]:
+    """Those of which at least half lies in an area of scene pixels."""
+    shapely.prepare(area)
+    near = [p for p in proposals if area.intersects(p.geometry)]
+    return [p for p in near if p.geometry.intersection(area).area >= MOSTLY * p.geometry.area]
 
 
 def by_score(proposals: Sequence[ProposedObject]) -> list[ProposedObject]:

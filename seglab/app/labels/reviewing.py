@@ -13,7 +13,7 @@ from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
 from seglab.app.labels.importing import new_classes, outline_in_scene
 from seglab.app.labels.labelled import LabelledObject, known_ids
-from seglab.app.labels.proposed import ProposedObject, propose_data, scored_entry
+from seglab.app.labels.proposed import ProposedObject, mostly_within, propose_data, scored_entry
 from seglab.app.maps.map_regions import map_proposals
 from seglab.app.prompting.drawing import window_around
 from seglab.app.prompting.proposals import Draft, Proposal
@@ -47,6 +47,15 @@ class Reviewing:
     def proposals(self) -> tuple[ProposedObject, ...]:
         """Proposed objects that wait for an answer, in the order in which they were proposed."""
         return self.state.proposals
+
+    def proposals_within(self, polygon: BaseGeometry, crs: Any = None) -> tuple[ProposedObject, ...]:
+        """Those of `proposals` of which at least half lies in a polygon.
+
+        Args:
+            polygon: longitude/latitude, or in `crs`.
+            crs: see `click`.
+        """
+        return tuple(mostly_within(self.proposals, self.grid.geometry_to_pixel(polygon, crs)))
 
     def propose_objects(
         self,
@@ -200,8 +209,8 @@ class Reviewing:
     ) -> tuple[ProposedObject, ...]:
         if not found:
             raise ProposalError(
-                "there is nothing to propose: no outline is left in the scene that is large and certain enough and "
-                "not accepted, reviewed or dismissed already"
+                "there is nothing to propose: no outline is left that is large and certain enough and not accepted, "
+                "reviewed or dismissed already"
             )
         classes = new_classes(found, self.state)
         data = propose_data(found, classes, origin, round_number, instead_of, date)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry.base import BaseGeometry
+
 from seglab import jobs
 from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
-from seglab.app.labels.proposed import ProposedObject
+from seglab.app.labels.areas import part_in_scene
+from seglab.app.labels.proposed import ProposedObject, mostly_within
 from seglab.app.labels.reviewing import MAP_ORIGIN
 from seglab.app.maps.found_objects import ANY_OBJECT, find_objects, object_proposals, write_objects
 from seglab.app.maps.map_jobs import MapJobs
@@ -17,6 +20,8 @@ from seglab.app.maps.mapping import map_scale, mapped_classes, require_classes
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.rounds import CurrentModel
 from seglab.core.grid import Grid
+from seglab.core.masks import as_multipolygon
+from seglab.errors import OutsideSceneError
 from seglab.export.vector import writer_for
 from seglab.inference.instances import InstanceSettings
 from seglab.inference.window_masks import Keeping
@@ -46,6 +51,8 @@ class ObjectFinding:
         classes: Sequence[str] | None = None,
         path: str | Path | None = None,
         *,
+        within: BaseGeometry | None = None,
+        crs: Any = None,
         min_area_px: int = 20,
         least_score: float = Keeping.least_iou,
         resolution: float | None = None,
@@ -61,6 +68,9 @@ class ObjectFinding:
             path: a file to write, .gpkg, .parquet, .fgb or .geojson, with class, score (predicted IoU), stability,
                 hectares and round. None: they are proposed to be reviewed, where nothing is accepted, reviewed or
                 dismissed yet, in place of what the model proposed of these classes before.
+            within: a polygon, longitude/latitude or in `crs`, that most of each object lies in; with an area of
+                interest, in both. None: anywhere.
+            crs: see `click`.
             min_area_px: smaller ones are left out, scene pixels.
             least_score: predicted IoU, 0 to 1; less certain ones are left out.
             resolution: ground metres per model pixel; the scale of most objects if None.
@@ -73,7 +83,8 @@ class ObjectFinding:
             UnknownClassError: a class is not in `classes`; from the job: the model does not know it.
             UnknownFormatError: the path's suffix.
             JobRunningError: another job looks through the scene.
-            PromptError, MissingCRSError: see `predict`. From the job:
+            PromptError, MissingCRSError: see `predict`.
+            OutsideSceneError: no part of `within` is in the scene and its area of interest. From the job:
             ProposalError, NoLabelsError: nothing is left to propose, or to write.
         """
         for name in classes or ():
@@ -84,13 +95,14 @@ class ObjectFinding:
             writer_for(target)
         with self._ledger.acting():
             state = self.state
+            area = state.area_of_interest if within is None else self._part_of_interest(within, crs)
             if classes is None or classes:
                 require_classes(self._learner.current, state)
             settings = InstanceSettings(
                 scale=scale or map_scale(state),
                 least_area=min_area_px,
                 keeping=Keeping(least_iou=least_score),
-                area=state.area_of_interest,
+                area=area,
             )
 
             def work(reporter: jobs.Reporter, current: CurrentModel) -> Any:
@@ -101,15 +113,24 @@ class ObjectFinding:
                 with self._ledger.acting():
                     entries = object_proposals(found, known, self.state, self.model_size, self.shape)
                     origin = f"{OBJECTS_ORIGIN} by round {current.number}"
-                    return self._propose(entries, origin, current.number, current.date or "", self._outdated(classes))
+                    outdated = self._outdated(classes, None if within is None else area)
+                    return self._propose(entries, origin, current.number, current.date or "", outdated)
 
             return self._map_jobs.look_through(work, "find objects")
 
-    def _outdated(self, classes: Sequence[str] | None) -> list[int]:
-        """What the model proposed before and nobody has answered."""
+    def _part_of_interest(self, within: BaseGeometry, crs: Any) -> BaseGeometry:
+        """The part of a polygon that lies in the scene and in its area of interest, scene pixels."""
+        area, inside = self.state.area_of_interest, part_in_scene(within, self.grid, crs)
+        found = inside if area is None else as_multipolygon(inside.intersection(area))
+        if found.is_empty:
+            raise OutsideSceneError("the polygon lies outside the area of interest; widen that, or look elsewhere")
+        return found
+
+    def _outdated(self, classes: Sequence[str] | None, within: BaseGeometry | None) -> list[int]:
+        """What the model proposed before, there, and nobody has answered."""
         named = None if classes is None else {*classes, *(() if classes else (ANY_OBJECT,))}
         return [
             p.id
-            for p in self.proposals
+            for p in (self.proposals if within is None else mostly_within(self.proposals, within))
             if p.origin.startswith((MAP_ORIGIN, OBJECTS_ORIGIN)) and (named is None or p.class_name in named)
         ]

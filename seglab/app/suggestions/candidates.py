@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
@@ -20,7 +21,7 @@ SHARE_OF_MAP = 0.05
 """Of the windows of a full map, in large scenes; fewer where a strategy looks at each window several times. A full map
 of 10,000 x 10,000 pixels by the embedded model has 2,704 windows: 96 of them are 3.6 %."""
 MOSTLY = 0.5
-"""A window is suggested only if at least this share of it has data."""
+"""A window is suggested only if at least this share of it has data, and less of it is reviewed or skipped."""
 
 _DITHER = (0.7548776662466927, 0.5698402909980532)
 """Per row and column of windows: the first N by the fraction of their sum lie evenly in two dimensions, whatever N is
@@ -46,8 +47,8 @@ def budget(scene: Scene, size: int, scale: int, state: State, looks: float = 1.0
 def candidates(
     scene: Scene, size: int, scale: int, state: State, most: int, without: Collection[BaseGeometry] = ()
 ) -> list[Window]:
-    """Windows with data spread evenly over the area of interest: those without any label, from which rounds may learn,
-    where there are some, else all.
+    """Windows with data spread evenly over the area of interest, but for those that a person has reviewed or skipped:
+    those without any label, from which rounds may learn, where there are some, else all.
 
     A window's turn depends on its place alone: when one is labelled, another one joins and the others stay, so that
     what is known of them is of use again.
@@ -60,6 +61,8 @@ def candidates(
     _, valid, factor = scene.preview()
     windows = [w for w in sweep_windows(scene.grid.shape, size, 0.0, scale) if _share(w, valid, factor) >= MOSTLY]
     windows = _in_area(windows, state.area_of_interest)
+    answered = STRtree([*state.reviewed, *state.never_suggest])
+    windows = [w for w in windows if covered(w.clip(scene.grid.shape).polygon, answered) < MOSTLY]
     outside = _apart(windows, without)
     labelled = [*(o.geometry for o in state.objects), *state.reviewed, *kept_out(state)]
     free = _apart(outside, labelled) or outside
@@ -72,9 +75,15 @@ def _turn(window: Window) -> float:
 
 
 def _apart(windows: list[Window], ground: Collection[BaseGeometry]) -> list[Window]:
-    """Windows that do not reach into some ground."""
+    """Windows that do not reach into some ground; those that only meet it at an edge do not."""
     tree = STRtree(list(ground))
-    return [w for w in windows if len(tree.query(w.polygon, predicate="intersects")) == 0]
+    return [w for w in windows if len(tree.query(w.polygon.buffer(-0.5, join_style="mitre"), "intersects")) == 0]
+
+
+def covered(outline: BaseGeometry, ground: STRtree) -> float:
+    """The share of an outline that lies in some ground, 0 to 1."""
+    there = ground.geometries[ground.query(outline, predicate="intersects")]
+    return float(outline.intersection(shapely.union_all(there)).area / outline.area) if len(there) else 0.0
 
 
 def _in_area(windows: list[Window], area: BaseGeometry | None) -> list[Window]:

@@ -9,16 +9,20 @@ import shapely
 
 from seglab import jobs
 from seglab.active.registry import STRATEGIES, choose, strategy_for
-from seglab.active.survey import BASE, BEFORE, Suggestion
+from seglab.active.survey import BASE, BEFORE, REFERENCE, Suggestion
 from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
 from seglab.app.labels.importing import imported
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.rounds import CurrentModel, Round
+from seglab.app.suggestions.queue import SuggestionQueue
 from seglab.app.suggestions.surveying import Outlines, Surveyor
 from seglab.core.grid import Grid
 from seglab.core.windows import Window
 from seglab.datasets.labels_file import read_labels
+
+NEED_A_FILE = frozenset(name for name, strategy in STRATEGIES.items() if REFERENCE in strategy.needs)
+"""Names of the strategies that need a file besides: see `reference` of Suggesting.suggest."""
 
 
 class Suggesting:
@@ -27,6 +31,7 @@ class Suggesting:
     _ledger: Ledger
     _learner: Learner
     _surveyor: Surveyor
+    _queue: SuggestionQueue
     state: State
     rounds: list[Round]
     grid: Grid
@@ -38,6 +43,11 @@ class Suggesting:
     def strategies(self) -> dict[str, str]:
         """What each strategy of `suggest` looks for, by its name."""
         return {name: strategy.words for name, strategy in STRATEGIES.items()}
+
+    @property
+    def queue(self) -> SuggestionQueue:
+        """Suggested windows to go through one by one: `fill` asks for them, `done` and `skip` answer."""
+        return self._queue
 
     def suggest(
         self,

@@ -128,7 +128,7 @@ class Surveyor:
             windows,
             ("background", *names),
             probabilities,
-            np.array([one["look"] for one in seen]).reshape(len(windows), -1),
+            np.stack([one["look"] for one in seen]) if seen else np.zeros((0, 1), np.float32),
             self._labelled_looks(looker, state),
             _last_place(state),
             more,
