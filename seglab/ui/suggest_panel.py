@@ -19,6 +19,9 @@ MOST = 50
 CHOSEN_BY_SEGLAB = ("Chosen by seglab", None)
 """The choice of no strategy: what it is called, and its value."""
 
+USUAL = "where the class map is least certain; before any class has an object, windows that look different"
+"""What that one looks for."""
+
 
 class SuggestHandlers(Protocol):
     """What section and bar set off."""
@@ -79,9 +82,8 @@ class SuggestSection(widgets.VBox):
         set_shown(self._more, False)
 
     def _explain(self) -> None:
-        name = self.strategy.value
-        chosen = "where the class map is least certain; before any class has an object, windows that look different"
-        self.meaning.value = faint(f"Windows are chosen by: {chosen if name is None else self._words[name]}.")
+        words = USUAL if self.strategy.value is None else self._words[self.strategy.value]
+        self.meaning.value = faint(f"{words[:1].upper()}{words[1:]}.")
 
     def show(self, queue: SuggestionQueue, is_looking: bool) -> None:
         """Show how far it is.
@@ -107,6 +109,7 @@ class SuggestBar(widgets.HBox):
         self.back = button("", "chevron-left", tip("The suggestion before", "suggestion:previous"), lambda: do.step(-1))
         self.forward = button("", "chevron-right", tip("The next suggestion", "suggestion:next"), lambda: do.step(1))
         self.progress, self.words = widgets.HTML(), widgets.HTML()
+        self.progress.add_class("seglab-progress")
         self.words.add_class("seglab-dispute")
         self.centre = button("", "crosshairs", "Show the window in the middle of the map", do.look)
         self.objects = button(
@@ -124,6 +127,7 @@ class SuggestBar(widgets.HBox):
         self.answers = (self.centre, self.objects, self.skip, self.done)
         super().__init__([self.back, self.progress, self.forward, self.words, *self.answers, self.close_button])
         self.add_class("seglab-settle")
+        self.add_class("seglab-suggest-bar")
         set_shown(self, False)
 
     def show(self, queue: SuggestionQueue, is_looking: bool, is_finding: bool) -> None:

@@ -12,6 +12,8 @@ from seglab.ui.toolbar import set_shown
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
+AROUND = 0.05
+"""How much of the ground around a window is shown with it, in sizes of the window on each side."""
 NOTHING = "There is nothing to suggest: every window{where} is labelled, reviewed or skipped."
 
 
@@ -134,7 +136,7 @@ class Suggesting:
         """Bring the window that is looked at to the middle of the map again."""
         current = self._app.session.queue.current
         if current is not None:
-            self._app.view.fly_to(current.geometry)
+            self._app.view.fly_to(current.geometry, AROUND)
 
     def refresh(self) -> None:
         """Follow answers, undo, rounds and other notebooks; the map follows when another window is looked at."""
@@ -150,4 +152,4 @@ class Suggesting:
             if app.review.within is not None:
                 app.review.end()
             if current is not None:
-                app.view.fly_to(current.geometry)
+                app.view.fly_to(current.geometry, AROUND)

@@ -119,7 +119,7 @@ def test_strategy_and_count_are_chosen_under_more(labeler, hand, offered) -> Non
     names = [name for _, name in section.strategy.options]
     assert {None, "entropy", "random"} <= set(names) and "reference" not in names
     section.strategy.value, section.count.value = "margin", 3
-    assert labeler.session.strategies["margin"] in section.meaning.value
+    assert labeler.session.strategies["margin"][1:] in section.meaning.value
     section.suggest.click()
     hand.until(lambda: not labeler.work.running and labeler.session.queue.total == 3, "suggestions")
     assert offered["asked"] == [(3, "margin")]
@@ -147,7 +147,7 @@ def test_a_round_ranks_anew_and_the_place_stays(queued, hand, offered, monkeypat
     queued.command("suggestion:done")
     before = queued.view.map.center
     offered["next"] = made(((160, 160), (160, 0), (300, 200)))
-    monkeypatch.setattr(type(queued.session), "round", 1)
+    monkeypatch.setattr(queued.session.queue, "_ranked_by", 7)  # by a round that is in use no more
     queued.session._ledger.tell("round")
     hand.until(lambda: len(offered["asked"]) == 2 and not queued.work.running, "the ranking")
     assert progress(queued) == "2 of 4" and "Reason 2." in words(queued) and queued.view.map.center == before
