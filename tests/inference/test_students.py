@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 from seglab.core.raster import Scene
@@ -34,8 +35,13 @@ def student() -> Student:
 
 
 @pytest.fixture
-def scene(lakes_path: Path):
-    with Scene.open(lakes_path) as scene:
+def scene(lakes_path: Path, tmp_path: Path):
+    """A part of the lakes, with two of them."""
+    with rasterio.open(lakes_path) as source:
+        profile = source.profile | {"width": 240, "height": 144}
+        with rasterio.open(tmp_path / "lakes.tif", "w", **profile) as target:
+            target.write(source.read(window=((0, 144), (0, 240))))
+    with Scene.open(tmp_path / "lakes.tif") as scene:
         yield scene
 
 

@@ -17,10 +17,18 @@ from seglab.models.spec import ModelOrigin
 from seglab.training import engine
 from seglab.training.blocks import MINIMUM_HELD_OUT
 from seglab.training.engine import run_job
+from seglab.training.job import RoundOutcome
 from seglab.training.judging import judge
 from seglab.training.restore import restore_preview
 from seglab.training.validation import Judged
 from tests.training.made_jobs import SPEC, make_chip, make_job
+
+
+@pytest.fixture(scope="module")
+def ran() -> tuple[RoundOutcome, dict[str, np.ndarray]]:
+    """What the short job leads to, and its preview."""
+    seen: list[dict[str, np.ndarray]] = []
+    return run_job(SilentReporter(), make_job(), seen.append), seen[0]
 
 
 def test_five_held_out_objects_are_needed() -> None:
@@ -31,9 +39,9 @@ def test_five_held_out_objects_are_needed() -> None:
     assert run_job(SilentReporter(), five).validation.objects == 5
 
 
-def test_a_round_starts_where_its_parent_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_starts_where_its_parent_ended(ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parent that is judged is the restored round, with the job's class prompts."""
-    first = run_job(SilentReporter(), make_job())
+    first, _ = ran
     prompts = np.full((2, SPEC.prompt_dim), 0.25, np.float32)
     prompts[0] = first.tensors["class_prompts"][0]
     job = replace(
@@ -71,18 +79,17 @@ def test_training_leaves_the_judged_parent_as_it_was(monkeypatch: pytest.MonkeyP
     assert any(not torch.equal(judged[1][name], tensor) for name, tensor in base.sam.state_dict().items())
 
 
-def test_an_outcome_is_restored_to_what_was_trained() -> None:
+def test_an_outcome_is_restored_to_what_was_trained(ran) -> None:
+    outcome, seen = ran
     base = load_model("tiny", device="cpu")
     before = {name: t.clone() for name, t in base.state_dict().items()}
-    seen = []
-    outcome = run_job(SilentReporter(), make_job(), seen.append)
     made = restore_model(base, "atl_a", outcome.tensors, "round 1")
     for name, parameter in made.trained_parameters().items():
         np.testing.assert_array_equal(parameter.numpy(), outcome.tensors[name])
     assert not any(p.requires_grad for p in made.parameters())
-    preview = restore_preview(base, seen[0])
+    preview = restore_preview(base, seen)
     parameters = dict(preview.named_parameters())
-    for name, tensor in seen[0].items():
+    for name, tensor in seen.items():
         np.testing.assert_array_equal(parameters[name].numpy(), tensor)
     assert len(preview.class_prompts) == 1
     assert all(torch.equal(t, before[name]) for name, t in base.state_dict().items())
@@ -98,13 +105,15 @@ def test_an_outcome_is_restored_to_what_was_trained() -> None:
     ],
     ids=["more", "fewer", "other shapes", "none"],
 )
-def test_tensors_of_another_model_are_refused(change) -> None:
-    base, seen = load_model("tiny", device="cpu"), []
-    outcome = run_job(SilentReporter(), make_job(), seen.append)
+def test_tensors_of_another_model_are_refused(ran, change) -> None:
+    base, (outcome, seen) = load_model("tiny", device="cpu"), ran
     with pytest.raises(RoundMismatchError, match="round 1 does not fit model 'tiny'"):
         restore_model(base, "atl_a", change(outcome.tensors), "round 1")
     with pytest.raises(RoundMismatchError, match="the first impression does not fit"):
-        restore_preview(base, change(seen[0]))
+        restore_preview(base, change(seen))
+
+
+def test_a_round_of_another_model_is_nothing_to_start_from() -> None:
     with pytest.raises(RoundMismatchError, match="the round to start from"):
         run_job(SilentReporter(), replace(make_job(), parent={"adapter.x": np.zeros(1, np.float32)}))
 

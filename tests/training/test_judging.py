@@ -18,7 +18,7 @@ from seglab.models.spec import BOX_TOP_LEFT, NEGATIVE, PAD, POSITIVE
 from seglab.store.cache import ArrayCache
 from seglab.training import judging
 from seglab.training.job import TrainingChip
-from seglab.training.judging import AT_ONCE, judge
+from seglab.training.judging import judge
 from seglab.training.validation import MAX_CLICKS, TARGET_IOU
 from tests.training.made_jobs import PIXEL, SPEC, make_chip, partly_labelled
 
@@ -138,11 +138,12 @@ def crowd(count: int) -> TrainingChip:
 
 
 def test_many_objects_are_decoded_in_parts(model: AdaptedSam, monkeypatch: pytest.MonkeyPatch) -> None:
-    chip = crowd(AT_ONCE + 3)
+    monkeypatch.setattr(judging, "AT_ONCE", 4)
+    chip = crowd(4 + 3)
     in_parts = judge(SilentReporter(), model, [chip], cache())
     script = Script(model, [np.ones_like(chip.masks[0])])
     judge(SilentReporter(), model, [chip], cache())
-    assert [len(labels) for _, labels, _ in script.asked] == [AT_ONCE, 3] * MAX_CLICKS
+    assert [len(labels) for _, labels, _ in script.asked] == [4, 3] * MAX_CLICKS
     del model.decode
     monkeypatch.setattr(judging, "AT_ONCE", 100)
     at_once = judge(SilentReporter(), model, [chip], cache())
