@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
@@ -132,6 +132,14 @@ class LabelSession(
             f"<LabelSession {self.scene_name!r}: {len(self.objects)} objects, {len(self.classes)} classes, "
             f"round {self.round}, project {str(self.project.folder)!r}>"
         )
+
+    def __enter__(self) -> Self:
+        """`with seglab.open(...) as session:` closes it at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
 
     # -- what there is
 

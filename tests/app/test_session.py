@@ -422,3 +422,16 @@ def test_listeners_hear_of_every_change(open_lakes) -> None:
     stop()
     session.undo()
     assert heard == ["mask", "labels", "mask", "classes", "scale"]
+
+
+def test_a_with_block_closes_the_session(lakes_path, tmp_path):
+    import seglab
+
+    told = []
+    with seglab.open(lakes_path, classes=["water"], project=tmp_path / "w.seglab", device="cpu") as session:
+        session.subscribe(lambda _, what: told.append(what))
+        session.click(60, 70, crs="pixel")
+        session.accept("water")
+    assert told[-1] == "closed"
+    with seglab.open(lakes_path, project=tmp_path / "w.seglab", device="cpu") as session:
+        assert len(session.objects) == 1

@@ -34,12 +34,11 @@ class Words(HTMLParser):
 
 @pytest.fixture
 def session(lakes_path, tmp_path):
-    session = seglab.open(lakes_path, classes=["<b>lake</b>"], project=tmp_path / "lakes.seglab", device="cpu")
-    for place in ((60, 70), (200, 90)):
-        session.click(*place, crs="pixel")
-        session.accept("<b>lake</b>")
-    yield session
-    session.close()
+    with seglab.open(lakes_path, classes=["<b>lake</b>"], project=tmp_path / "lakes.seglab", device="cpu") as session:
+        for place in ((60, 70), (200, 90)):
+            session.click(*place, crs="pixel")
+            session.accept("<b>lake</b>")
+        yield session
 
 
 def test_it_says_what_was_labelled_and_needs_no_other_file(session, tmp_path):
