@@ -128,6 +128,10 @@ class SuggestionError(SegLabError):
     """Where to label next cannot be told as asked, or no window is suggested."""
 
 
+class SecondLookError(SegLabError):
+    """Labels cannot be compared with what rounds say: there are too few rounds."""
+
+
 class MapCheckError(SegLabError):
     """A map cannot be checked by a sample as asked, or too little of the sample is checked yet."""
 

@@ -27,6 +27,7 @@ from seglab.app.labels.labels_table import labels_table
 from seglab.app.labels.measuring import Areas, Measuring
 from seglab.app.labels.object_editing import ObjectEditing
 from seglab.app.labels.reviewing import Reviewing
+from seglab.app.labels.second_looking import SecondLooking
 from seglab.app.labels.tidy import Tidy, tidied
 from seglab.app.maps.map_checking import MapChecking
 from seglab.app.maps.map_jobs import MapJobs
@@ -78,6 +79,7 @@ class LabelSession(
     MapMaking,
     ObjectFinding,
     Suggesting,
+    SecondLooking,
     Looking,
     Undoing,
     Prefetching,
@@ -123,6 +125,7 @@ class LabelSession(
         self._ahead = self._prefetcher()
         self._surveyor = Surveyor()
         self._queue = SuggestionQueue(self)
+        self._doubts = ()
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
         self._take_saved_round()
@@ -215,8 +218,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "check", "suggestions", "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see `view_problem`)
-        or "closed". Some come from other threads.
+        "check", "suggestions", "doubts", "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see
+        `view_problem`) or "closed". Some come from other threads.
 
         Returns:
             A function that ends the subscription.

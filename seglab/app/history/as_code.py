@@ -280,8 +280,8 @@ class _Writer:
         changes = {names.get(key, key): value for key, value in event.data.items() if key not in ("objects", "scene")}
         return self._on_objects("edit", event.data["objects"], changes)
 
-    def _delete(self, event: Event) -> list[str]:
-        return self._on_objects("delete", event.data["objects"], {})
+    def _by_name(self, event: Event) -> list[str]:
+        return self._on_objects(event.kind, event.data["objects"], {})
 
     def _merge(self, event: Event) -> list[str]:
         (call,) = self._on_objects("merge", event.data["objects"], {"class_name": event.data["class"]})
@@ -382,7 +382,8 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "confirm": _Writer._confirm,
     "dismiss": _Writer._dismiss,
     "edit": _Writer._edit,
-    "delete": _Writer._delete,
+    "keep": _Writer._by_name,
+    "delete": _Writer._by_name,
     "merge": _Writer._merge,
     "split": _Writer._split,
     "class": _Writer._class,

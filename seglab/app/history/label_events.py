@@ -293,10 +293,16 @@ def _edit(labels: Labels, event: Event) -> None:
     data = event.data
     changes = {key: data[name] for name, key in _EDITABLE.items() if name in data}
     if "class" in data:
-        changes["class_name"] = labels.class_of(data["class"])
+        changes |= {"class_name": labels.class_of(data["class"]), "kept": False}
     for number in data["objects"]:
         if number in labels.objects:
             labels.objects[number] = replace(labels.objects[number], **changes)
+
+
+def _keep(labels: Labels, event: Event) -> None:
+    for number in event.data["objects"]:
+        if number in labels.objects:
+            labels.objects[number] = replace(labels.objects[number], kept=True)
 
 
 def _delete(labels: Labels, event: Event) -> None:
@@ -364,6 +370,7 @@ _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "confirm": _confirm,
     "dismiss": _dismiss,
     "edit": _edit,
+    "keep": _keep,
     "delete": _delete,
     "merge": _merge,
     "split": _split,

@@ -38,6 +38,7 @@ TITLES = {
     "confirm": "confirm {objects}",
     "dismiss": "dismiss {objects}",
     "edit": "change {objects}",
+    "keep": "keep {objects} as labelled",
     "delete": "delete {objects}",
     "merge": "merge {objects}",
     "split": "split an object",

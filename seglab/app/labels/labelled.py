@@ -44,6 +44,8 @@ class LabelledObject:
     date: str = ""
     """ISO 8601 date of the imagery that the model saw when it was made; empty where the source has no time axis, and
     for objects that came from elsewhere."""
+    kept: bool = False
+    """A person has looked at it again, and it is right as it is: see `second_look`."""
 
 
 def entry(class_name: str, outline: BaseGeometry, window: Window) -> dict[str, Any]:
