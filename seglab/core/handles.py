@@ -44,10 +44,20 @@ BLOCK_CACHE_MB = 128
 """What GDAL keeps of the rasters' blocks for the whole process. Its own choice is a twentieth of all memory, which
 somebody who pans over a large scene fills; 128 MB hold what a window as coarse as 24 scene pixels reads."""
 
+MAPPING_CACHE_MB = 48
+"""The same in a process that only maps: it goes through a scene once, and windows that overlap are read one after the
+other."""
+
 # Whoever has set it knows better. GDAL looks at it when it reads its first block.
 os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_MB))
 
 _warnings_lock = threading.Lock()  # catch_warnings swaps a global
+
+
+def keep_few_blocks() -> None:
+    """Say that this process only maps, and those that it starts too; before the first raster is read."""
+    if os.environ["GDAL_CACHEMAX"] == str(BLOCK_CACHE_MB):
+        os.environ["GDAL_CACHEMAX"] = str(MAPPING_CACHE_MB)
 
 
 def is_remote(path: str) -> bool:

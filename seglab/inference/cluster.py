@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from seglab import errors
+from seglab.core.handles import keep_few_blocks
 from seglab.errors import MissingPackageError, SegLabError, WorkerError
 from seglab.inference.lattice import Block
 from seglab.inference.mapper import BlockMapper, block_part
@@ -168,6 +169,7 @@ def _mapper(folder: str, identity: str) -> BlockMapper:
     if key not in _open:
         if store.identity != identity:
             raise WorkerError(f"the worker sees another map in {folder!r}: share one file system among all workers")
+        keep_few_blocks()
         torch.set_num_threads(_threads())
         _open[key] = BlockMapper(open_plan(store), store)
         while len(_open) > _KEPT:

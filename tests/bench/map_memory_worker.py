@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from seglab.core.handles import keep_few_blocks
 from seglab.core.raster import Scene
 from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
@@ -47,6 +48,7 @@ def counted(stub: bool, count: list[int]) -> None:
 
 def main(scene_path: str, out: str, kind: str) -> None:
     """Map the scene with `tiny`, or with a stub in its place."""
+    keep_few_blocks()  # as `seglab predict` does
     torch.set_num_threads(1)
     count: list[int] = []
     counted(kind == "stub", count)

@@ -16,7 +16,7 @@ import xarray as xr
 from affine import Affine
 
 from seglab.core.adopt import _cuts
-from seglab.core.handles import BLOCK_CACHE_MB
+from seglab.core.handles import BLOCK_CACHE_MB, MAPPING_CACHE_MB
 from seglab.core.raster import Scene
 from seglab.core.sources import pick_asset
 from seglab.core.windows import Window
@@ -346,12 +346,17 @@ def test_file_url(tmp_path: Path) -> None:
         assert Path(scene.path) == path.resolve()
 
 
-@pytest.mark.parametrize("chosen", [None, "64"])
-def test_gdal_keeps_few_blocks_unless_told_otherwise(chosen: str | None) -> None:
+@pytest.mark.parametrize(
+    ("chosen", "maps", "expected"),
+    [(None, False, BLOCK_CACHE_MB), (None, True, MAPPING_CACHE_MB), ("64", False, 64), ("64", True, 64)],
+    ids=["label", "map", "chosen", "chosen-map"],
+)
+def test_gdal_keeps_few_blocks_unless_told_otherwise(chosen: str | None, maps: bool, expected: int) -> None:
     code = (
-        "import seglab.core.handles; from rasterio._env import get_gdal_config; print(get_gdal_config('GDAL_CACHEMAX'))"
+        f"from seglab.core import handles; {'handles.keep_few_blocks();' if maps else ''}"
+        "from rasterio._env import get_gdal_config; print(get_gdal_config('GDAL_CACHEMAX'))"
     )
     environment = {key: value for key, value in os.environ.items() if key != "GDAL_CACHEMAX"}
     environment |= {} if chosen is None else {"GDAL_CACHEMAX": chosen}
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert int(said.stdout) == int(chosen or BLOCK_CACHE_MB) * 2**20
+    assert int(said.stdout) == expected * 2**20
