@@ -10,15 +10,18 @@ from typing import Any
 from seglab import jobs
 from seglab.app.project.open_project import LAST_SCENE, OpenProject
 from seglab.app.project.scene_cards import (
+    BAND_KEYS,
+    bands_of,
     damaged_manifest,
     dates_of,
     find_card,
     first_difference,
+    found_bands,
     scene_card,
     source_of,
 )
 from seglab.app.session import LabelSession
-from seglab.core.bands import check_band
+from seglab.core.band_labels import labels_to_json
 from seglab.core.dated_scenes import DatedScenes
 from seglab.core.raster import Scene
 from seglab.errors import BandError, ProjectError
@@ -90,17 +93,24 @@ def open_session(
         imagery = DatedScenes.open(sources[0], bands)
         undo.callback(lambda: imagery.close())
         folder = Path.cwd() / f"{imagery.name}.seglab" if folder is None else folder
-        known = Project.open(folder).manifest if (folder / MANIFEST_NAME).exists() else {}
-        if bands is None and known.get("bands") not in (None, list(imagery.scene.bands)):
-            imagery.show_bands(known["bands"])
+        there = Project.open(folder) if (folder / MANIFEST_NAME).exists() else None
+        known = {} if there is None else there.manifest
+        card = scene_card(imagery, sources[0], folder)
+        own = {} if there is None else _own_bands(there, imagery, card, len(sources) > 1)
+        if bands is None and own and own["bands"] != list(imagery.scene.bands):
+            imagery.show_bands(own["bands"])
         scene = imagery.scene
+        seen = {
+            "bands": list(scene.bands),
+            "extra_bands": own.get("extra_bands", []) if extra_bands is None else _checked(scene, extra_bands),
+        }
         settings = {
             "scene": scene_card(imagery, sources[0], folder),
-            "bands": list(scene.bands),
             "model": model or known.get("model", "tiny"),
             "adapt_from": known.get("adapt_from", "late") if adapt_from is None else adapt_from,
             "adapter": adapter or known.get("adapter") or ("neck" if adapt_from == "neck" else "atl_a"),
-            "extra_bands": known.get("extra_bands", []) if extra_bands is None else _checked(scene, extra_bands),
+            **{key: known[key] if own.get(key) == indexes else indexes for key, indexes in seen.items()},
+            "band_labels": labels_to_json(scene.labels_at([*seen["bands"], *seen["extra_bands"]])),
         }
         # The model comes first: a name that does not exist must not become part of a project.
         weights = _load(settings, checkpoint, device)
@@ -203,9 +213,30 @@ def _load(settings: dict[str, Any], checkpoint: str | Path | None, device: str |
     return model
 
 
+def _own_bands(project: Project, imagery: DatedScenes, card: Mapping[str, Any], one_more: bool) -> dict[str, list[int]]:
+    """The bands of a scene that the model of a project sees; nothing where the project will not have that scene.
+
+    Args:
+        project: that is there.
+        imagery: the scene.
+        card: its card.
+        one_more: whether a scene that it does not have will be added to it.
+
+    Raises:
+        BandError: a band is missing.
+    """
+    name, manifest = find_card(card, project), project.manifest
+    try:
+        if name is None:
+            return found_bands(imagery.scene, manifest) if one_more else {}
+        return bands_of(next(known for known in scene_cards(manifest) if known["name"] == name), manifest)
+    except KeyError as error:
+        raise damaged_manifest(project, error) from error
+
+
 def _checked(scene: Scene, extra_bands: Sequence[int]) -> list[int]:
     """The extra bands, each one a band of the scene and none of them twice."""
-    bands = [check_band(band, scene.data_bands, scene.band_names) for band in extra_bands]
+    bands = list(scene.find_bands(extra_bands))
     if len(set(bands)) < len(bands):
         raise BandError(f"extra_bands={bands} names a band twice; leave it out once")
     return bands
@@ -241,8 +272,14 @@ def _find(project: Project, settings: dict[str, Any], one_more: bool) -> str:
             f"the rounds of project {str(project.folder)!r} were trained with {key}={kept[key]!r} and not "
             f"{settings[key]!r}; leave {key} out, or pass project= with another folder"
         )
-    if changed:
-        project.update_manifest(**{key: settings[key] for key in changed})
+    is_first = name == kept["scene"]["name"]
+    if {*BAND_KEYS} & {*changed} and (not is_first or any({*BAND_KEYS} & {*known} for known in scene_cards(kept))):
+        raise ProjectError(
+            f"the bands of project {str(project.folder)!r} are those of its scene {kept['scene']['name']!r}, and other "
+            "scenes follow them; leave bands out, or pass project= with another folder"
+        )
+    if changed or (is_first and "band_labels" not in kept):
+        project.update_manifest(**{key: settings[key] for key in (*changed, "band_labels")})
     return name or card["name"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from seglab import __version__
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 after an error that a user can mend (its message is on standard error), 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    format_before, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         return options.run(options)
     except SegLabError as error:
@@ -51,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("seglab: stopped\n")
         return INTERRUPTED
+    finally:
+        warnings.formatwarning = format_before
+
+
+def _warning(message: Warning | str, *where: object, **line: object) -> str:
+    """A warning as a person reads it: where in the code it was raised says nothing to them."""
+    return f"seglab: {message}\n"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seglab.cli.work import count, positive, read_polygons, run_job, show
+from seglab.cli.work import BANDS_HELP, bands, count, positive, read_polygons, run_job, show
 
 
 def add_command(commands: Any) -> None:
@@ -26,6 +26,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--least-score", type=_share, metavar="SHARE", help=least_score)
     resolution = "ground metres per model pixel; that of the round's objects if left out"
     parser.add_argument("--resolution", type=positive, metavar="M", help=resolution)
+    parser.add_argument("--bands", type=bands, metavar="B,B,B", help=BANDS_HELP)
     parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu; chosen if left out")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of the base model")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a summary")
@@ -35,10 +36,13 @@ def add_command(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from seglab.app.maps.many_scenes import area_in
     from seglab.app.rounds.round_model import load_round
+    from seglab.core.handles import keep_few_blocks
     from seglab.inference.instances import InstanceSettings
     from seglab.inference.window_masks import Keeping
 
+    keep_few_blocks()
     model = load_round(options.round, device=options.device, checkpoint=options.checkpoint)
+    model = model if options.bands is None else model.seeing(options.bands)
     keeping = Keeping() if options.least_score is None else Keeping(least_iou=options.least_score)
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     with model.open(options.scene) as scene:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seglab.cli.work import count, positive, read_polygons, run_job, show
+from seglab.cli.work import BANDS_HELP, bands, count, positive, read_polygons, run_job, show
 
 if TYPE_CHECKING:
     from seglab.app.maps.many_scenes import SceneMap
@@ -32,6 +32,7 @@ def add_command(commands: Any) -> None:
     resolution = "ground metres per model pixel; that of the round's objects if left out"
     parser.add_argument("--resolution", type=positive, metavar="M", help=resolution)
     parser.add_argument("--flips", action="store_true", help="look at mirrored windows, too: 4 times the work")
+    parser.add_argument("--bands", type=bands, metavar="B,B,B", help=BANDS_HELP)
     parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu; chosen if left out")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of the base model")
     cluster = parser.add_mutually_exclusive_group()
@@ -44,12 +45,15 @@ def add_command(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from seglab.app.maps.many_scenes import ManySettings, map_scenes
     from seglab.app.rounds.round_model import load_round
+    from seglab.core.handles import keep_few_blocks
     from seglab.core.scene_lists import find_scenes
     from seglab.inference.plan import MapSettings
 
     sources = find_scenes(options.scenes)
     targets = _targets(sources, options.out)
+    keep_few_blocks()
     model = load_round(options.round, device=options.device, checkpoint=options.checkpoint)
+    model = model if options.bands is None else model.seeing(options.bands)
     with ExitStack() as stack:
         how = ManySettings(
             settings=MapSettings(flips=options.flips),

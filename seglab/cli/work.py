@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 T = TypeVar("T")
+BANDS_HELP = "the scene's bands by number or name, if its file does not tell them: red, green, blue[, further ones]"
 SECONDS_TO_STOP = 5.0
 """How long Ctrl-C waits for the work to end its own processes."""
 
@@ -53,6 +54,11 @@ def read_polygons(path: Path) -> gpd.GeoDataFrame:
         return gpd.read_file(path)
     except Exception as error:  # whatever GDAL's drivers raise
         raise LabelsFileError(f"{str(path)!r} holds no polygons ({error}); give GeoJSON or GeoPackage") from error
+
+
+def bands(text: str) -> tuple[int | str, ...]:
+    """An argument that is a list of bands, by 1-based index or name, with commas in between."""
+    return tuple(int(part) if part.isdecimal() else part for part in (one.strip() for one in text.split(",")))
 
 
 def count(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ import rasterio
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.windows import Window as RasterWindow
 
+from seglab.core.band_labels import BandLabel, labels_of, match_bands
 from seglab.core.bands import check_band, choose_bands, resolve_bands
 from seglab.core.grid import Grid
 from seglab.core.handles import ThreadHandles
@@ -21,7 +22,7 @@ from seglab.core.sampling import SAMPLE_SIZE, sample_plans, whole_window
 from seglab.core.sources import Located, expand_palette, locate
 from seglab.core.spectrum import find_colours
 from seglab.core.stretch import Stretch, is_display_ready, percentile_stretch
-from seglab.core.windows import Window
+from seglab.core.windows import Window, pieces_inside
 from seglab.errors import EmptySceneError, StretchError
 
 _FLOAT32 = np.finfo(np.float32)
@@ -73,6 +74,8 @@ class Scene:
             for colour, position in find_colours(layout.names, layout.tags, layout.dtype, layout.wavelengths).items()
         }
         """1-based bands by "blue", "green", "red", "nir" and "swir", as far as the file tells."""
+        self.band_labels = labels_of(layout)
+        """What is known of each of `data_bands`."""
         self._layout = layout
         self._spans: dict[int, tuple[float, float]] = {}
         self._handles = handles
@@ -82,7 +85,7 @@ class Scene:
     def open(
         cls,
         source: Any,
-        bands: Sequence[int | str] | None = None,
+        bands: Sequence[int | str] | Sequence[BandLabel] | None = None,
         percentiles: tuple[float, float] = (2.0, 98.0),
         workdir: str | Path | None = None,
         *,
@@ -94,7 +97,8 @@ class Scene:
         Args:
             source: a path, a URL, a STAC item (pystac or dict), an xarray.DataArray or Dataset, or an image
                 as an array (H, W), (H, W, C) or (C, H, W).
-            bands: one to three 1-based indexes or names for red, green and blue; None chooses.
+            bands: one to three 1-based indexes or names for red, green and blue, or bands of another scene; None
+                chooses.
             percentiles: of the valid values of each band, shown as 0 and 255. Photos are shown as they are.
             workdir: folder for sources in memory, which are written to disk once; None takes a temporary one,
                 which goes when the scene is closed.
@@ -155,6 +159,18 @@ class Scene:
     def close(self) -> None:
         """Close the files; temporary ones are removed. Reading afterwards raises SceneClosedError."""
         self._resources.close()
+
+    def find_bands(self, bands: Sequence[int | str] | Sequence[BandLabel]) -> tuple[int, ...]:
+        """The 1-based indexes of bands that are given by index or name, or as another scene has them.
+
+        Raises:
+            BandError: the scene has no such band.
+        """
+        return _find_bands(self._layout, bands)
+
+    def labels_at(self, indexes: Sequence[int]) -> tuple[BandLabel, ...]:
+        """What is known of bands, by their 1-based indexes."""
+        return tuple(self.band_labels[self.data_bands.index(index)] for index in indexes)
 
     # -- reading
 
@@ -277,8 +293,8 @@ class Scene:
         values = np.full((len(bands), height, width), np.nan, dtype=np.float32)
         valid = np.zeros((height, width), dtype=bool)
         with self._handles.dataset() as dataset:
-            for rows, top, bottom in _pieces(window.row, window.scale, height, self.grid.height):
-                for cols, left, right in _pieces(window.col, window.scale, width, self.grid.width):
+            for rows, top, bottom in pieces_inside(window.row, window.scale, height, self.grid.height):
+                for cols, left, right in pieces_inside(window.col, window.scale, width, self.grid.width):
                     area = RasterWindow(left, top, right - left, bottom - top)
                     shape = (rows.stop - rows.start, cols.stop - cols.start)
                     values[:, rows, cols], valid[rows, cols] = self._read_inside(dataset, bands, area, shape)
@@ -361,38 +377,19 @@ class Scene:
         )
 
 
-def _pieces(start: int, scale: int, count: int, extent: int) -> Iterator[tuple[slice, int, int]]:
-    """Cut one axis of a window where it leaves the scene, so that output pixels stay aligned with scene
-    pixels.
-
-    GDAL shrinks an area to a shape evenly. Where the scene ends inside an output pixel, that pixel is read on
-    its own.
-
-    Args:
-        start: scene pixel of the window's edge; scale: scene pixels per output pixel; count: output pixels;
-        extent: scene pixels.
-
-    Yields:
-        (output slice, first scene pixel, last scene pixel + 1).
-    """
-    low, high = max(0, start), min(extent, start + count * scale)
-    if high <= low:
-        return
-    first, last = -((start - low) // scale), (high - start) // scale  # whole output pixels: first..last
-    if (low - start) % scale:
-        edge = (low - start) // scale
-        yield slice(edge, edge + 1), low, min(high, start + (edge + 1) * scale)
-    if last > first:
-        yield slice(first, last), start + first * scale, start + last * scale
-    if (high - start) % scale and last >= first:
-        yield slice(last, last + 1), start + last * scale, high
-
-
-def _view(layout: Layout, asked: Sequence[int | str] | None) -> tuple[int, int, int]:
+def _view(layout: Layout, asked: Sequence[int | str] | Sequence[BandLabel] | None) -> tuple[int, int, int]:
     if asked is not None:
-        return resolve_bands(asked, layout.indexes, layout.names)
+        return resolve_bands(_find_bands(layout, asked), layout.indexes, layout.names)
     red, green, blue = choose_bands(layout.names, layout.tags, layout.dtype)
     return layout.indexes[red], layout.indexes[green], layout.indexes[blue]
+
+
+def _find_bands(layout: Layout, asked: Sequence[int | str] | Sequence[BandLabel]) -> tuple[int, ...]:
+    there = labels_of(layout)
+    return tuple(
+        match_bands([band], there)[0] if isinstance(band, BandLabel) else check_band(band, layout.indexes, layout.names)
+        for band in asked
+    )
 
 
 def _kept(located: Located, undo: ExitStack) -> Located:

@@ -184,3 +184,30 @@ def sweep_windows(shape: tuple[int, int], size: int, overlap: float = 0.25, scal
     for row in sweep_origins(shape[0], side, step):
         for col in sweep_origins(shape[1], side, step):
             yield Window(col, row, side, side, scale)
+
+
+def pieces_inside(start: int, scale: int, count: int, extent: int) -> Iterator[tuple[slice, int, int]]:
+    """Cut one axis of a window where it leaves the scene, so that output pixels stay aligned with scene
+    pixels.
+
+    GDAL shrinks an area to a shape evenly. Where the scene ends inside an output pixel, that pixel is read on
+    its own.
+
+    Args:
+        start: scene pixel of the window's edge; scale: scene pixels per output pixel; count: output pixels;
+        extent: scene pixels.
+
+    Yields:
+        (output slice, first scene pixel, last scene pixel + 1).
+    """
+    low, high = max(0, start), min(extent, start + count * scale)
+    if high <= low:
+        return
+    first, last = -((start - low) // scale), (high - start) // scale  # whole output pixels: first..last
+    if (low - start) % scale:
+        edge = (low - start) // scale
+        yield slice(edge, edge + 1), low, min(high, start + (edge + 1) * scale)
+    if last > first:
+        yield slice(first, last), start + first * scale, start + last * scale
+    if (high - start) % scale and last >= first:
+        yield slice(last, last + 1), start + last * scale, high

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seglab.app.history.chronicle import Chronicle
-from seglab.app.project.scene_cards import first_difference, grid_card, path_of, scene_card, source_of
-from seglab.core.bands import check_band
+from seglab.app.project.scene_cards import (
+    bands_of,
+    first_difference,
+    found_bands,
+    grid_card,
+    model_bands,
+    path_of,
+    scene_card,
+    source_of,
+)
 from seglab.core.dated_scenes import DatedScenes
 from seglab.encoding.prefixes import PREFIX_FOLDER, prefix_budget
 from seglab.errors import ProjectError
@@ -74,7 +82,7 @@ class OpenProject:
         """
         card = self._card(name)
         source = self.sources[name] if name in self.sources else source_of(card, self.project.folder)
-        imagery = DatedScenes.open(source, self.project.manifest["bands"])
+        imagery = DatedScenes.open(source, self.bands(name)["bands"])
         if card.get("date") in imagery.dates:
             imagery.use(card["date"])
         scene = imagery.scene
@@ -88,7 +96,7 @@ class OpenProject:
         return imagery
 
     def add(self, source: Any) -> str:
-        """Add a scene; one that is there already stays as it is.
+        """Add a scene, whose bands may stand in another order; one that is there already stays as it is.
 
         Args:
             source: see `seglab.open`.
@@ -102,12 +110,11 @@ class OpenProject:
         """
         project = self.project
         manifest = project.manifest
-        imagery = DatedScenes.open(source, manifest["bands"])
+        imagery = DatedScenes.open(source, model_bands(manifest)[: len(manifest["bands"])])
         try:
-            scene = imagery.scene
-            for band in manifest["extra_bands"]:
-                check_band(band, scene.data_bands, scene.band_names)
-            card = scene_card(imagery, source, project.folder)
+            found = found_bands(imagery.scene, manifest)
+            own = {key: bands for key, bands in found.items() if bands != manifest[key]}
+            card = scene_card(imagery, source, project.folder) | own
         finally:
             imagery.close()
         with self.chronicle.lock:
@@ -115,6 +122,14 @@ class OpenProject:
             name = self._same(card) or project.add_scene(card)
         self.sources[name] = source
         return name
+
+    def bands(self, name: str) -> dict[str, list[int]]:
+        """The bands of a scene of the project that the model sees: see `bands_of`.
+
+        Raises:
+            ProjectError: it has no scene of that name.
+        """
+        return bands_of(self._card(name), self.project.manifest)
 
     @property
     def last(self) -> str:

@@ -9,15 +9,19 @@ from typing import Any
 
 from affine import Affine
 
+from seglab.core.band_labels import BandLabel, labels_from_json
 from seglab.core.cubes import is_cube
 from seglab.core.dated_scenes import DatedScenes
 from seglab.core.grid import Grid, parse_crs
 from seglab.core.handles import is_remote
+from seglab.core.raster import Scene
 from seglab.errors import ProjectDamagedError, ProjectError
 from seglab.store.project import Project
 from seglab.store.schema import scene_cards
 
 GRID_KEYS = ("width", "height", "transform", "crs")
+BAND_KEYS = ("bands", "extra_bands")
+"""Of the manifest: the bands of the first scene that the model sees; and of the card of a scene that has others."""
 
 
 def scene_card(imagery: DatedScenes, source: Any, folder: Path) -> dict[str, Any]:
@@ -66,6 +70,32 @@ def grid_of(card: Mapping[str, Any]) -> Grid:
         raise ProjectDamagedError(
             f"project.json does not say where its scene lies ({error!r}); restore it from a backup"
         ) from error
+
+
+def model_bands(manifest: Mapping[str, Any]) -> tuple[BandLabel, ...]:
+    """The bands that a project's model sees: red, green and blue, then those beside them."""
+    return labels_from_json(manifest.get("band_labels"), [*manifest["bands"], *manifest["extra_bands"]])
+
+
+def bands_of(card: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The 1-based bands of a scene that the model sees: "bands" for red, green and blue, and "extra_bands".
+
+    Args:
+        card: the scene's.
+        manifest: the project's.
+    """
+    return {key: list(card.get(key, manifest[key])) for key in BAND_KEYS}
+
+
+def found_bands(scene: Scene, manifest: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The bands of a scene that are those that the model sees: see `bands_of`.
+
+    Raises:
+        BandError: one is missing.
+    """
+    found = list(scene.find_bands(model_bands(manifest)))
+    count = len(manifest["bands"])
+    return {"bands": found[:count], "extra_bands": found[count:]}
 
 
 def dates_of(imagery: DatedScenes) -> dict[str, Any]:

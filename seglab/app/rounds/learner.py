@@ -50,8 +50,8 @@ class Learner:
         self.project = opened.project
         self.base = opened.base
         self.ledger = ledger
-        self._extra_bands = tuple(self.project.manifest.get("extra_bands", ()))
-        self.identity = identity_of(self.base, opened.adapter, imagery.scene.bands, self._extra_bands)
+        manifest = self.project.manifest
+        self.identity = identity_of(self.base, opened.adapter, manifest["bands"], manifest["extra_bands"])
         self.training: jobs.Job[Round] | None = None
         self.mapping: jobs.Job[Any] | None = None
         with ledger.lock:
@@ -131,11 +131,13 @@ class Learner:
 
     # -- how models are made
 
-    def encoders(self, model: AdaptedSam, imagery: DatedScenes | None = None) -> Encoders:
+    def encoders(self, model: AdaptedSam, imagery: DatedScenes | None = None, name: str | None = None) -> Encoders:
+        """Encoders of this scene, or of another one by its imagery and name."""
         to = self.opened
+        extra_bands = to.bands(self.name if name is None else name)["extra_bands"]
 
         def make(scene: Scene) -> WindowEncoder:
-            return WindowEncoder(scene, model, to.embeddings, to.prefixes, self._extra_bands, to.ahead)
+            return WindowEncoder(scene, model, to.embeddings, to.prefixes, extra_bands, to.ahead)
 
         return Encoders(self.imagery if imagery is None else imagery, make)
 
@@ -151,7 +153,7 @@ class Learner:
         """The same model, looking at another scene, which is open as long as `files` is."""
         imagery = self.opened.imagery(name)
         files.callback(imagery.close)
-        return replace(model, encoders=self.encoders(model.encoder.model, imagery))
+        return replace(model, encoders=self.encoders(model.encoder.model, imagery, name))
 
     def load_elsewhere(self, name: str, files: ExitStack) -> LoadRound:
         """What loads rounds as `load` does, to look at any scene.

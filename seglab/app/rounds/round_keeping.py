@@ -10,7 +10,7 @@ from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
 from seglab.app.rounds.distilling import SURE, StudentWishes
 from seglab.app.rounds.learner import Learner
-from seglab.app.rounds.rounds import Round, comparison
+from seglab.app.rounds.rounds import Round, comparison, in_bands_of
 from seglab.app.rounds.trainer import Trainer
 from seglab.errors import UnknownRoundError
 from seglab.store.project import Project
@@ -148,6 +148,7 @@ class RoundKeeping:
             RoundMismatchError: the round was trained for other base weights, bands or adapter places.
         """
         tensors, card = read_round_file(Path(path))
+        card = in_bands_of(card, self.project.manifest)
         with self._ledger.acting():
             self._learner.check(tensors, card)
             for name in card["classes"]:

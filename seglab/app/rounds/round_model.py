@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from seglab.app.history.chronicle import Chronicle
 from seglab.app.maps.found_objects import find_objects, write_objects
 from seglab.app.rounds.rounds import identity_of, restore, trained_prompts
+from seglab.core.band_labels import BandLabel, by_place, labels_from_json
 from seglab.core.palette import PALETTE
 from seglab.core.raster import Scene
 from seglab.encoding.encoder import WindowEncoder
@@ -33,6 +35,11 @@ from seglab.store.round_files import read_round_file
 from seglab.store.rounds import ROUNDS_NAME
 from seglab.store.schema import MANIFEST_NAME
 
+BY_PLACE = (
+    "the round or the scene does not say which band is which: bands are taken by their places. Where that is wrong, "
+    "say which they are (--bands, or model.seeing)"
+)
+
 
 @dataclass(frozen=True)
 class RoundModel:
@@ -49,9 +56,31 @@ class RoundModel:
     """1-based bands that it takes beside them."""
     resolution: float | None
     """Ground metres per model pixel at which most of its objects were accepted; None where nobody knows."""
+    band_labels: tuple[BandLabel, ...]
+    """What is known of `bands` and `extra_bands`, in order: other scenes may have them in another order."""
+    asked_bands: tuple[int | str, ...] | None = None
+    """What a scene's bands are taken for these instead, by 1-based index or name: see `seeing`."""
+
+    def seeing(self, bands: Sequence[int | str]) -> RoundModel:
+        """The same round, for scenes whose files do not tell which band is which.
+
+        Args:
+            bands: 1-based indexes or names in those scenes: what the round sees as red, green and blue, then the bands
+                that it takes beside them.
+
+        Raises:
+            RoundMismatchError: the round sees more of them, or fewer.
+        """
+        if len(bands) != len(self.band_labels):
+            raise RoundMismatchError(
+                f"round {self.number} sees {len(self.band_labels)} bands ({self._seen}) and not {len(bands)}; name as "
+                "many"
+            )
+        return replace(self, asked_bands=tuple(bands))
 
     def open(self, source: Any) -> Scene:
-        """Open a scene in the bands of the round.
+        """Open a scene in the bands of the round: by what they are, where both the round and the scene know that; else
+        by their places, which a warning says.
 
         Args:
             source: see `Scene.open`.
@@ -60,14 +89,18 @@ class RoundModel:
             RoundMismatchError: the scene lacks bands that the round sees.
             SegLabError: as `Scene.open` raises.
         """
+        wanted = self.band_labels if self.asked_bands is None else self.asked_bands
         try:
-            scene = Scene.open(source, self.bands)
+            scene = Scene.open(source, wanted[: len(self.bands)])
         except BandError as error:
             raise self._lacking(source, error) from error
-        lacking = [band for band in self.extra_bands if band not in scene.data_bands]
-        if lacking:
+        try:
+            scene.find_bands(wanted)
+        except BandError as error:
             scene.close()
-            raise self._lacking(source, f"there is no band {lacking[0]}; its bands are {scene.data_bands}")
+            raise self._lacking(source, error) from error
+        if self.asked_bands is None and by_place(self.band_labels, scene.band_labels):
+            warnings.warn(BY_PLACE, stacklevel=2)
         return scene
 
     def scale(self, scene: Scene, resolution: float | None = None) -> int:
@@ -101,7 +134,7 @@ class RoundModel:
         Raises:
             SegLabError: as `predict_scene` raises.
         """
-        encoder = map_encoder(scene, self.model, self.extra_bands)
+        encoder = map_encoder(scene, self.model, self._extra_of(scene))
         there = finished_map(encoder, self.classes, path, settings, self.number)
         return there or predict_scene(
             reporter or SilentReporter(),
@@ -140,15 +173,23 @@ class RoundModel:
         writer_for(path)  # says at once when there is none
         if not isinstance(self.model, AdaptedSam):
             raise RoundMismatchError("a student maps and answers no clicks; find objects by the round that taught it")
-        encoder = WindowEncoder(scene, self.model, ArrayCache(0), extra_bands=self.extra_bands)
+        encoder = WindowEncoder(scene, self.model, ArrayCache(0), extra_bands=self._extra_of(scene))
         found = find_objects(reporter or SilentReporter(), encoder, self.classes, classes, settings)
         return write_objects(found, self.classes, scene.grid, self.number, path)
 
+    def _extra_of(self, scene: Scene) -> tuple[int, ...]:
+        """The bands of a scene that enter beside its three."""
+        wanted = self.band_labels if self.asked_bands is None else self.asked_bands
+        return scene.find_bands(wanted)[len(self.bands) :]
+
+    @property
+    def _seen(self) -> str:
+        return ", ".join(map(str, self.band_labels))
+
     def _lacking(self, source: Any, why: object) -> RoundMismatchError:
-        bands = [*self.bands, *self.extra_bands]
         return RoundMismatchError(
-            f"{source!s} does not fit round {self.number}, which was trained on bands {bands}: {why}. Map a scene with "
-            "the same bands in the same order"
+            f"{source!s} does not fit round {self.number}, which was trained on bands {self._seen}: {why}. Map a scene "
+            "with the same bands, or say which of its bands they are (--bands, or model.seeing)"
         )
 
 
@@ -217,6 +258,7 @@ def _ready(
         device, checkpoint: see `load_round`.
     """
     model, prompts = _network(tensors, card, device, checkpoint)
+    seen = [*card["bands"], *card["extra_bands"]]
     classes = {}
     for name in sorted(meant, key=lambda name: meant[name][0] != name):  # a class's own prompt comes before merged ones
         now, value, colour = meant[name]
@@ -228,6 +270,7 @@ def _ready(
         bands=tuple(card["bands"]),
         extra_bands=tuple(card["extra_bands"]),
         resolution=card.get("resolution"),
+        band_labels=labels_from_json(card.get("band_labels"), seen)[: len(seen)],
     )
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from seglab.app.history.state import State
+from seglab.app.project.scene_cards import model_bands
+from seglab.core.band_labels import labels_from_json, match_bands
 from seglab.core.masks import rasterize
 from seglab.encoding.encoder import WindowEncoder
 from seglab.encoding.encoders import Encoders
-from seglab.errors import RoundMismatchError
+from seglab.errors import BandError, RoundMismatchError
 from seglab.models.restore import restore_model
 from seglab.models.sam import AdaptedSam
 from seglab.models.student.restore import KIND
@@ -111,6 +113,31 @@ def identity_of(model: AdaptedSam, adapter: str, bands: Sequence[int], extra_ban
         "bands": list(bands),
         "extra_bands": list(extra_bands),
     }
+
+
+def in_bands_of(card: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The card of a round from elsewhere, with the bands that it sees as this project's scene has them.
+
+    Args:
+        card: of the round.
+        manifest: the project's.
+
+    Raises:
+        RoundMismatchError: it sees other bands.
+    """
+    if not ("band_labels" in card and "band_labels" in manifest):
+        return dict(card)  # by their places: see `restore`
+    own, wanted = model_bands(manifest), labels_from_json(card["band_labels"], ())
+    try:
+        found = list(match_bands(wanted, own))
+    except BandError as error:
+        raise RoundMismatchError(
+            f"the round sees bands {', '.join(map(str, wanted))} and this project {', '.join(map(str, own))}; open a "
+            "project whose model sees the same bands"
+        ) from error
+    count = len(card["bands"])
+    kept = {"band_labels": manifest["band_labels"][: len(found)]}
+    return {**card, **kept, "bands": found[:count], "extra_bands": found[count:]}
 
 
 def outcome_card(outcome: RoundOutcome, classes: Sequence[str]) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from shapely.geometry.base import BaseGeometry
 
 from seglab import jobs
 from seglab.app.history.state import State
+from seglab.app.project.scene_cards import model_bands
 from seglab.app.rounds.distilling import LABELLED_WINDOWS, StudentWishes, make_student, unlabelled_windows
 from seglab.app.rounds.held_out import require_training, seen_by
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.making import card_of, plan_round
 from seglab.app.rounds.round_scenes import RoundScene, common_resolution, with_held_out
 from seglab.app.rounds.rounds import CurrentModel, Round, restore, trained_prompts
+from seglab.core.band_labels import labels_to_json
 from seglab.encoding.prefixes import prefix_budget, refresh
 from seglab.errors import JobRunningError, SegLabError
 from seglab.models.device import in_background
@@ -100,7 +102,7 @@ class Trainer:
                 isolate=self._learner.opened.isolate,
             )
             card = card_of(making, outcome, self._learner.identity, start.number)
-            more = {"notes": [*notes, *card["notes"]], "resolution": common_resolution(scenes)}
+            more = {"notes": [*notes, *card["notes"]], "resolution": common_resolution(scenes)} | self._labels()
             return self._keep(reporter, start, outcome, card | more)
         finally:
             self._end_preview(start)
@@ -123,12 +125,16 @@ class Trainer:
             )
             unlabelled = unlabelled_windows(reporter, scenes)
         tensors, card = make_student(reporter, start, making, unlabelled, self._learner.opened.prefixes, wishes)
-        bands = {"bands": list(self._learner.imagery.scene.bands), "extra_bands": []}
-        card |= bands | {"resolution": common_resolution(scenes), "notes": [*notes, *making.notes]}
+        bands = {"bands": list(self._learner.identity["bands"]), "extra_bands": []}
+        card |= self._labels() | bands | {"resolution": common_resolution(scenes), "notes": [*notes, *making.notes]}
         with self._learner.ledger.lock:
             number = self._learner.project.save_round(tensors, card)
             self._learner.ledger.tell_all("round")
         return Round(number, start.number, card | {"round": number})
+
+    def _labels(self) -> dict[str, Any]:
+        """What is known of the bands that the model sees: the part of a card by which other scenes' are found."""
+        return {"band_labels": labels_to_json(model_bands(self._learner.project.manifest))}
 
     def _labelled(
         self, start: CurrentModel, states: Mapping[str, State], files: ExitStack

@@ -98,9 +98,53 @@ def test_what_fails_is_listed_and_the_others_are_mapped(model: RoundModel, tmp_p
     sources = [broken, good, grey, tmp_path / "gone.tif"]
     found = map_scenes(SilentReporter(), model, sources, target_paths(sources, tmp_path / "maps"), ManySettings())
     assert [one.prediction is None for one in found] == [True, False, True, True]
-    assert "bands [1, 2, 3]" in found[2].error and "gone.tif" in found[3].error
+    assert "bands 1 (red), 2 (green), 3 (blue)" in found[2].error and "gone.tif" in found[3].error
     with pytest.raises(RoundMismatchError, match="same bands"):
         model.open(grey)
+
+
+def test_bands_in_another_order_are_found_by_what_they_are(model: RoundModel, tmp_path: Path) -> None:
+    plain, turned = write_scene(tmp_path / "rgb.tif", 0), tmp_path / "turned.tif"
+    nameless, other = tmp_path / "nameless.tif", tmp_path / "other.tif"
+    with rasterio.open(plain) as source:
+        pixels, profile = source.read(), source.profile | {"photometric": "minisblack"}
+    for path, names in (
+        (turned, ("blue", "green", "red")),
+        (nameless, ("", "", "")),
+        (other, ("VV", "VH", "slope")),
+    ):
+        with rasterio.open(path, "w", **profile) as target:
+            target.write(pixels[::-1])
+            for band, name in enumerate(names, start=1):
+                target.set_band_description(band, name)
+    maps = [tmp_path / f"map_{n}.tif" for n in range(3)]
+    rgb, bgr = map_scenes(SilentReporter(), model, [plain, turned], maps[:2], ManySettings())
+    np.testing.assert_array_equal(_read(bgr.prediction.path), _read(rgb.prediction.path))
+    with pytest.warns(UserWarning, match="by their places"), model.open(nameless) as scene:
+        assert scene.bands == (1, 2, 3)
+    (said,) = map_scenes(SilentReporter(), model.seeing((3, 2, 1)), [nameless], maps[2:], ManySettings())
+    np.testing.assert_array_equal(_read(said.prediction.path), _read(rgb.prediction.path))
+    with pytest.raises(RoundMismatchError, match=r"band 1 \(red\).*1 \(VV\), 2 \(VH\), 3 \(slope\).*--bands"):
+        model.open(other)
+    with model.seeing(("slope", "VH", "VV")).open(other) as scene:
+        assert scene.bands == (3, 2, 1)
+    with pytest.raises(RoundMismatchError, match="sees 3 bands"):
+        model.seeing((1, 2))
+
+
+def test_a_round_comes_to_a_project_whose_bands_stand_otherwise(project: Path, tmp_path: Path) -> None:
+    turned = write_scene(tmp_path / "turned.tif", 0, photometric="minisblack")
+    with rasterio.open(turned, "r+") as file:
+        file.descriptions = ("blue", "green", "red")
+    for folder, bands in (("same", None), ("other", (1, 2, 3))):
+        session = seglab.open(turned, project=tmp_path / f"{folder}.seglab", bands=bands, device="cpu")
+        if bands is None:
+            made = session.import_round(project.parent / "round.safetensors")
+            assert made.card["bands"] == list(session.scene.bands) == [3, 2, 1]
+        else:
+            with pytest.raises(RoundMismatchError, match="bands"):
+                session.import_round(project.parent / "round.safetensors")
+        session.close()
 
 
 def test_what_breaks_on_the_way_does_not_stop_the_others(model: RoundModel, tmp_path: Path, monkeypatch) -> None:
@@ -207,7 +251,7 @@ def test_the_command_maps_a_folder(project: Path, tmp_path: Path, capsys: pytest
     folder.mkdir()
     write_scene(folder / "one.tif", 0)
     (folder / "two.tif").write_bytes(b"no raster")
-    out = ["--out", str(tmp_path / "maps"), "--mosaic", str(tmp_path / "all.tif")]
+    out = ["--out", str(tmp_path / "maps"), "--mosaic", str(tmp_path / "all.tif"), "--bands", "1, 2,3"]
     assert main(["predict", str(folder), "--round", str(project), "--device", "cpu", "--json", *out]) == 1
     result = json.loads(capsys.readouterr().out)
     assert [Path(one["scene"]).name for one in result["maps"]] == ["one.tif", "two.tif"]

@@ -103,6 +103,36 @@ def test_labels_are_of_a_scene_and_classes_of_the_project(pair) -> None:
         assert table.crs == session.labels.crs and len(table) == len(session.objects)
 
 
+def test_a_scene_whose_bands_stand_in_another_order(tiles: Tiles, open_tiles, tmp_path: Path) -> None:
+    """What the model sees beside red, green and blue is found too, and a round maps both scenes alike."""
+    paths = [tmp_path / name for name in ("first.tif", "turned.tif", "radar.tif")]
+    names = (("red", "green", "blue", "nir"), ("nir", "blue", "green", "red"), ("VV", "VH", "hh", "hv"))
+    with rasterio.open(tiles[0]) as source:
+        rgb, profile = source.read(), source.profile | {"count": 4, "photometric": "minisblack", "alpha": "no"}
+    pixels = dict(zip(names[0], (*rgb, 255 - rgb[0]), strict=True))
+    for path, order, east in zip(paths, names, (0, 9000, 18000), strict=True):
+        place = {"transform": from_origin(500_000 + east, 5_000_000, 10, 10)}
+        with rasterio.open(path, "w", **profile | place) as target:
+            target.write(np.stack([pixels[name] for name in (order if order[0] in pixels else names[0])]))
+            target.descriptions = order
+    one = open_tiles(paths[0], bands=(1, 2, 3), extra_bands=(4,))
+    two = one.open_scene(one.add_scene(paths[1]))
+    with pytest.raises(errors.BandError, match=r"red.*VV"):
+        one.add_scene(paths[2])
+    draw(one, 110, 80, 190, 160)
+    one.retrain(steps=1).result()
+    assert one.rounds[0].card["band_labels"][3] == {"index": 4, "name": "nir", "colour": "nir"}
+    maps = []
+    for session in (one, two):
+        with rasterio.open(session.predict().result().path) as file:
+            maps.append(file.read(1))
+    np.testing.assert_array_equal(*maps)
+    two.close()
+    again = open_tiles(paths[1])  # by itself, though its bands are not those of the manifest
+    assert again.scene_name == "turned" and again.scene.bands == (4, 3, 2)
+    assert again.project.manifest["bands"] == [1, 2, 3] and len(again.rounds) == 1
+
+
 def test_undo_keeps_to_the_scene_and_reaches_what_is_shared(pair) -> None:
     one, two = pair
     first = draw(one, 10, 10, 30, 30)
