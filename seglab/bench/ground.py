@@ -17,7 +17,7 @@ from seglab.core.prompts import Point, Prompts
 from seglab.core.raster import Scene
 from seglab.core.windows import Window
 from seglab.datasets.folder import FolderDataset, LabelledImage, objects_of
-from seglab.datasets.splits import Part, split_ids
+from seglab.datasets.splits import Part
 from seglab.errors import DatasetError
 
 FILL = 0.7
@@ -142,12 +142,12 @@ class Ground:
 
 
 def open_ground(dataset: FolderDataset, part: Part) -> Ground:
-    """One part of a dataset by the committed split.
+    """One part of a dataset by its own split, else by the committed one.
 
     Raises:
         DatasetError: the dataset is not in the split, or the folder lacks one of its images.
     """
-    ids = split_ids(dataset.name, part)
+    ids = dataset.ids(part)
     missing = [i for i in ids if i not in dataset.files]
     if missing:
         raise DatasetError(f"{dataset.name!r} lacks the images {missing[:3]!r} of its split; complete the folder")

@@ -24,7 +24,6 @@ from seglab.bench.runs import chosen_datasets, records_of, weights_of
 from seglab.bench.simulation import Say
 from seglab.bench.train import ROUND_NAME, TrainOptions, run_train
 from seglab.datasets.folder import FolderDataset, open_dataset
-from seglab.datasets.splits import split_ids
 from seglab.errors import TrainingError
 from seglab.jobs import SilentReporter
 from seglab.training.supervised.recipe import STUDENT_RECIPE, SupervisedConfig
@@ -218,9 +217,9 @@ def _place(run: StudentRun) -> Path:
 
 
 def _parts(dataset: FolderDataset) -> tuple[list[int], list[int]]:
-    """Indexes of the images on either side of the committed split."""
+    """Indexes of the images on either side of the split."""
     places = {name: i for i, name in enumerate(dataset.files)}
-    train, judge = ([places[i] for i in split_ids(dataset.name, part) if i in places] for part in ("train", "val"))
+    train, judge = ([places[i] for i in dataset.ids(part) if i in places] for part in ("train", "val"))
     return train, judge
 
 

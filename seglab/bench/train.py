@@ -120,7 +120,8 @@ def format_table(report: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{report['network']['model']} on {report['dataset']}: {len(count['train'])} pairs to train on, "
-            f"{len(count['validation'])} to validate on (the epoch is chosen on them too, as published)",
+            f"{len(count['validation'])} to validate on, split by {report['split_by']} (the epoch "
+            "is chosen on them too, as published)",
             best_epoch_line(report),
             *figure_lines(report["metrics"]),
         ]
@@ -201,6 +202,7 @@ def _report(
         "config": asdict(options.config),
         "device": str(device),
         "split": {"train": list(result.trained_on), "validation": list(result.validated_on)},
+        "split_by": "the caller" if options.parts else "chance" if dataset.parts is None else "the dataset",
         "extra_scaling": None if result.scaling is None else asdict(result.scaling),
         "best_epoch": result.best["epoch"],
         "loss": result.best["loss"],
@@ -226,7 +228,8 @@ def _card(report: dict[str, Any], result: SupervisedResult) -> dict[str, Any]:
         "dataset": report["dataset"],
         "extra_scaling": report["extra_scaling"],
         "metrics": report["metrics"],
-        "verdict": f"trained by seglab train on {report['dataset']}; its figures are on a random split",
+        "verdict": f"trained by seglab train on {report['dataset']}; its figures are on a split by "
+        f"{report['split_by']}",
         "seconds": report["seconds"],
         "device": report["device"],
     }

@@ -18,6 +18,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="must not be there yet")
     parser.add_argument("--scene", metavar="NAME", help="which of its scenes; the one opened last if left out")
     parser.add_argument("--size", type=count, default=512, metavar="PX", help="side of a chip (512)")
+    overlap = "share of a chip that the next one shows too, 0 to 0.9 (default 0); never across two parts"
+    parser.add_argument("--overlap", type=float, default=0, metavar="SHARE", help=overlap)
     parser.add_argument(
         "--least-known", type=float, default=0, metavar="SHARE", help="leave out chips of which less is known (0 to 1)"
     )
@@ -28,7 +30,7 @@ def add_command(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from seglab.app.opening import open_scene_of
 
-    how = {"size": options.size, "least_known": options.least_known, "bands": options.bands}
+    how = {"size": options.size, "overlap": options.overlap, "least_known": options.least_known, "bands": options.bands}
     with open_scene_of(options.project, options.scene) as session:
         folder = follow_job(session.export_chips(options.out, **how))
     sys.stdout.write(f"{folder}\n")

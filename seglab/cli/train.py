@@ -49,7 +49,9 @@ def _add_recipe(group: Any) -> None:
     group.add_argument("--epochs", type=count, metavar="N", help="50 as published")
     group.add_argument("--batch", type=count, metavar="N", help="pairs per step")
     group.add_argument("--learning-rate", type=float, metavar="RATE", help="in the first epoch")
-    group.add_argument("--seed", type=int, metavar="N", help="of the 70/30 split and of training")
+    group.add_argument(
+        "--seed", type=int, metavar="N", help="of training, and of the 70/30 split where the data have none"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

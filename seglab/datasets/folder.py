@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
+from seglab.datasets.splits import Part, split_ids
 from seglab.errors import DatasetError
 
+CARD_NAME = "dataset.json"
 IGNORE = 255
 """Mask value of pixels whose class is not known."""
 MIN_OBJECT_PX = 64
@@ -61,6 +64,8 @@ class FolderDataset:
     attribution: str
     files: dict[str, Path]
     """Image id to image file."""
+    split: Mapping[str, tuple[str, ...]] | None = None
+    """Image ids by "train", "val" and "test", where the folder has a split of its own, as exported chips have."""
 
     @property
     def name(self) -> str:
@@ -71,6 +76,19 @@ class FolderDataset:
     def targets(self) -> tuple[int, ...]:
         """Class indexes that can be objects."""
         return tuple(i for i, name in self.classes.items() if name not in NOT_TARGETS)
+
+    def ids(self, part: Part) -> list[str]:
+        """Image ids of one part, by the folder's own split, else by the committed one.
+
+        Raises:
+            DatasetError: neither says, or the part is empty.
+        """
+        found = split_ids(self.name, part) if self.split is None else list(self.split.get(part, ()))
+        if not found:
+            raise DatasetError(
+                f"the split in {str(self.path / CARD_NAME)!r} has no image in {part!r}; move some there, or label more"
+            )
+        return found
 
     def read(self, image_id: str) -> LabelledImage:
         """Read one image with its labels.
@@ -136,12 +154,16 @@ def open_dataset(path: str | os.PathLike[str]) -> FolderDataset:
     """
     folder = Path(path)
     try:
-        card = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
         classes = {int(index): str(name) for index, name in card["classes"].items()}
-    except (OSError, ValueError, KeyError) as error:
+        split = None if "split" not in card else {str(part): tuple(ids) for part, ids in card["split"].items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DatasetError(f"{str(folder)!r} has no valid dataset.json ({error!r}); see the layout's README") from error
     files = {p.stem: p for p in sorted((folder / "images").iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES}
-    return FolderDataset(folder, classes, str(card.get("licence", "")), str(card.get("attribution", "")), files)
+    lacking = [name for ids in (split or {}).values() for name in ids if name not in files]
+    if lacking:
+        raise DatasetError(f"{str(folder)!r} lacks the images {lacking[:3]!r} of its split; complete the folder")
+    return FolderDataset(folder, classes, str(card.get("licence", "")), str(card.get("attribution", "")), files, split)
 
 
 def read_rgb(path: Path) -> np.ndarray:

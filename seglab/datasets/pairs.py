@@ -54,7 +54,16 @@ class FolderPairs:
     """Ids of images that have no mask; all of their pixels are unknown."""
     bands: tuple[int, int, int] = (1, 2, 3)
     extra_bands: tuple[int, ...] = ()
-    parts: Parts | None = None
+
+    @property
+    def parts(self) -> Parts | None:
+        """Those of the folder's own split; what is in its test part is in neither. None without a split, or where all
+        is in one part."""
+        split = self.source.split
+        if split is None or sum(map(bool, split.values())) < 2:
+            return None
+        places = {name: i for i, name in enumerate(self.source.files)}
+        return tuple([places[name] for name in self.source.ids(part)] for part in ("train", "val"))
 
     @property
     def name(self) -> str:

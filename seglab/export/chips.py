@@ -34,6 +34,8 @@ BACKGROUND = 0
 """Value of a mask where a person has said that no class is there: reviewed ground without an object."""
 PARTS = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
 """Share of the chips in each part, about."""
+MOST_OVERLAP = 0.9
+"""Each pixel is then on a hundred chips."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Chipping:
     """Whether images are GeoTIFFs of all bands; else PNGs of what the model sees."""
     seed: int = 0
     """Of the choice of blocks."""
+    overlap: float = 0
+    """Share of a chip that the next one shows too, 0 to 0.9; chips of two blocks never show the same ground."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,14 @@ def export_chips(
 
     Raises:
         NoLabelsError: there is nothing to write.
-        WriteError: the folder is there already, or cannot be written.
+        WriteError: the folder is there already, or cannot be written, or the overlap is not 0 to 0.9.
         SceneNotFoundError, SceneChangedError, DamagedSceneError: pixels cannot be read.
     """
     how = how or Chipping()
     if folder.exists():
         raise WriteError(f"{str(folder)!r} is there already; choose a new folder for the chips")
+    if not 0 <= how.overlap <= MOST_OVERLAP:
+        raise WriteError(f"chips cannot overlap by {how.overlap!r} of their side; give 0 to {MOST_OVERLAP}")
     chips = _planned(scene, labels, how)
     if not chips:
         raise NoLabelsError("no object and no reviewed extent lies in the scene; label something first")
@@ -137,11 +143,12 @@ def _planned(scene: Scene, labels: ChipLabels, how: Chipping) -> list[_Chip]:
     tree = shapely.STRtree([*(one.geometry for one in labels.objects), *labels.reviewed])
     blocks: dict[tuple[int, int], list[Window]] = {}
     rows, cols = scene.grid.shape
-    for row in range(0, rows, how.size):
-        for col in range(0, cols, how.size):
+    side = how.size * how.block
+    for row in _origins(rows, how):
+        for col in _origins(cols, how):
             window = Window(col, row, how.size, how.size)
             if len(tree.query(window.polygon, predicate="intersects")):
-                blocks.setdefault((row // how.size // how.block, col // how.size // how.block), []).append(window)
+                blocks.setdefault((row // side, col // side), []).append(window)
     kept = shapely.union_all(list(labels.never_train))
     test = {place for place, windows in blocks.items() if any(kept.intersects(one.polygon) for one in windows)}
     parts = dict.fromkeys(test, "test")
@@ -151,6 +158,16 @@ def _planned(scene: Scene, labels: ChipLabels, how: Chipping) -> list[_Chip]:
         for place, windows in blocks.items()
         for window in windows
     ]
+
+
+def _origins(extent: int, how: Chipping) -> Iterator[int]:
+    """Where chips begin along an axis of the scene, scene pixels: each inside its block, and together all of it."""
+    side, step = how.size * how.block, max(1, round(how.size * (1 - how.overlap)))
+    for start in range(0, extent, side):
+        for origin in (*range(start, start + side - how.size, step), start + side - how.size):
+            yield origin
+            if origin + how.size >= extent:
+                return
 
 
 def _parts(sizes: Mapping[tuple[int, int], int], seed: int) -> dict[tuple[int, int], str]:
@@ -223,8 +240,7 @@ def _write_bands(path: Path, scene: Scene, window: Window) -> None:
         profile |= {"crs": grid.crs.to_wkt(), "transform": grid.transform @ corner}
     with rasterio.open(path, "w", height=window.height, width=window.width, nodata=empty, **profile) as file:
         file.write(values)
-        for number, name in enumerate(scene.band_names, start=1):
-            file.set_band_description(number, name or f"band {scene.data_bands[number - 1]}")
+        file.descriptions = scene.band_names
 
 
 # -- what they are
@@ -285,6 +301,8 @@ def _readme(scene: Scene, labels: ChipLabels, how: Chipping, parts: Mapping[str,
     yield "- instances: the number of an object on its chip, 0 none"
     yield "- coco: the objects of each part as COCO JSON. COCO has no word for unknown ground: `known` of an image is"
     yield "  the share of it that a person has labelled or reviewed; below 1 it may show objects that are not listed"
+    if how.overlap:
+        yield f"- chips overlap by {how.overlap:.0%} of their side inside a block, and never beyond it"
     yield f"- parts, by area (blocks of {how.block} x {how.block} chips): " + ", ".join(
         f"{name} {len(ids)}" for name, ids in parts.items()
     )

@@ -54,6 +54,22 @@ def test_a_folder_without_a_layout_is_refused_with_the_layout(tmp_path):
         open_pairs(tmp_path / "nowhere")
 
 
+def test_the_split_of_a_folder_is_kept(folder):
+    card = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+
+    def splitting(**split):
+        (folder / "dataset.json").write_text(json.dumps(card | {"split": split}), encoding="utf-8")
+        return open_pairs(folder)
+
+    assert open_pairs(folder).parts is None
+    assert splitting(train=["b"], val=["a"], test=[]).parts == ([1], [0])
+    assert splitting(train=["a", "b"], val=[], test=[]).parts is None  # nobody has chosen what to validate on
+    with pytest.raises(DatasetError, match="no image in 'val'"):
+        assert splitting(train=["a"], val=[], test=["b"]).parts
+    with pytest.raises(DatasetError, match=r"lacks the images \['c'\]"):
+        splitting(train=["a", "b"], val=["c"])
+
+
 def test_hidden_labels_are_unknown_and_the_image_stays(folder):
     pairs = open_pairs(folder)
     shown = PartlyLabelled(pairs, frozenset({1}))

@@ -13,9 +13,11 @@ import shapely
 from pycocotools.coco import COCO
 from shapely.geometry import Point, box
 
+from seglab.bench.ground import open_ground
 from seglab.core.raster import Scene
 from seglab.core.windows import Window
 from seglab.datasets.folder import open_dataset
+from seglab.datasets.pairs import open_pairs
 from seglab.errors import NoLabelsError, WriteError
 from seglab.export.chips import ChipLabels, ChipObject, Chipping, export_chips
 from seglab.export.coco import run_lengths
@@ -34,6 +36,8 @@ LABELS = ChipLabels(
     ),
     (box(128, 0, 192, 64),),
 )
+
+FIELDS = tuple((x, y) for x in range(6, 320, 32) for y in range(6, 256, 32))
 
 
 @pytest.fixture
@@ -94,6 +98,41 @@ def test_no_block_is_in_two_parts(tmp_path: Path) -> None:
     assert all(len(found) == 1 for found in parts.values())
     total = sum(map(len, split.values()))
     assert [len(split[part]) / total for part in ("train", "val", "test")] == pytest.approx([0.7, 0.15, 0.15], abs=0.06)
+
+
+def test_chips_that_overlap_keep_to_their_block(tmp_path: Path) -> None:
+    scene = Scene.open(make_raster(tmp_path / "wide.tif", 310, 250))
+    labels = ChipLabels(("field",), (), (box(0, 0, 310, 250),))
+    how = Chipping(32, overlap=0.5, block=2)
+    folder = export_chips(SilentReporter(), scene, labels, tmp_path / "chips", how)
+    split = json.loads((folder / "dataset.json").read_text())["split"]
+    ground = {part: np.zeros((256, 320), int) for part in split}
+    for part, names in split.items():
+        for name in names:
+            row, col = map(int, name.rsplit("_", 2)[1:])
+            ground[part][row : row + 32, col : col + 32] += 1
+    seen = np.stack(list(ground.values()))[:, :250, :310]
+    assert ((seen > 0).sum(axis=0) == 1).all()  # every pixel is in one part
+    assert seen.sum(axis=0)[16, 16] == 4 and seen.max() == 4
+    plain = export_chips(SilentReporter(), scene, labels, tmp_path / "plain", Chipping(32, block=2))
+    assert len(list((plain / "images").iterdir())) == 10 * 8
+    with pytest.raises(WriteError, match="overlap by 1"):
+        export_chips(SilentReporter(), scene, labels, tmp_path / "all", Chipping(32, overlap=1))
+
+
+def test_training_and_benchmarks_keep_to_the_split_of_chips(tmp_path: Path) -> None:
+    scene = Scene.open(make_raster(tmp_path / "wide.tif", 320, 256))
+    fields = tuple(ChipObject(i, "field", box(x, y, x + 20, y + 20)) for i, (x, y) in enumerate(FIELDS, start=1))
+    labels = ChipLabels(("field",), fields, (box(0, 0, 320, 256),))
+    folder = export_chips(SilentReporter(), scene, labels, tmp_path / "chips", Chipping(32, block=2))
+    dataset, pairs = open_dataset(folder), open_pairs(folder)
+    names = list(dataset.files)
+    assert {part: list(ids) for part, ids in dataset.split.items()} == json.loads(
+        (folder / "dataset.json").read_text()
+    )["split"]
+    for part, indexes in zip(("train", "val"), pairs.parts, strict=True):
+        assert [names[i] for i in indexes] == dataset.ids(part) == list(open_ground(dataset, part).ids)
+    assert len(dataset.ids("train")) + len(dataset.ids("val")) < len(names)  # the test part is in neither
 
 
 def test_ground_kept_out_of_training_is_for_the_test(scene: Scene, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Exporting:
 
         Args:
             folder: must not be there yet.
-            options: fields of `Chipping`: size, block, least_known, bands, seed.
+            options: fields of `Chipping`: size, overlap, block, least_known, bands, seed.
 
         Raises:
             NoLabelsError: nothing is accepted or reviewed on the date in use.
