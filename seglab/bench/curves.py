@@ -25,8 +25,8 @@ Interval = tuple[float | None, float | None, float | None]
 
 CONTROL = "random"
 """What every strategy is compared with."""
-LEVEL_AT = 0.75
-"""Share of the budget after which random's IoU is the level that others are to reach sooner."""
+LEVEL_WITHIN = 0.75
+"""Share of the budget within which the best that random reaches is the level that others are to reach sooner."""
 STEPS = 60
 """Places along a curve."""
 OVERALL = "overall"
@@ -40,12 +40,13 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
 
     Returns:
         "runs": how many; "datasets": by name "windows" (to choose from, that judge), "pool_clicks", "budget" (clicks),
-        "clicks" (those that the curves are given at), "level" (what random reaches at LEVEL_AT of the budget, on
-        average) and "strategies"; "overall": the strategies, each folder counting the same, over seeds that all folders
-        have. Of a strategy "seeds", "mean", "low", "high" (curves; not overall), "area" and "gain" (its area less
-        random's) as [mean, low, high], "ratio" (clicks to random's level as a share of those that random took: see
-        `ratio_to`) and "reached" (whether it got there; overall: on how many folders), "worse" (overall: the folders on
-        which it is worse than random beyond the spread of seeds). IoU is 0 to 1. JSON values only.
+        "clicks" (those that the curves are given at), "level" (the best that random reaches within LEVEL_WITHIN of the
+        budget, on average), "level_at" (after so many clicks) and "strategies"; "overall": the strategies, each folder
+        counting the same, over seeds that all folders have. Of a strategy "seeds", "mean", "low", "high" (curves; not
+        overall), "area" and "gain" (its area less random's) as [mean, low, high], "ratio" (clicks to random's level as
+        a share of those that random took: see `ratio_to`) and "reached" (whether it got there; overall: on how many
+        folders), "worse" (overall: the folders on which it is worse than random beyond the spread of seeds). IoU is 0
+        to 1. JSON values only.
     """
     names = list(dict.fromkeys(r["run"]["dataset"] for r in records))
     strategies = list(dict.fromkeys(r["run"]["strategy"] for r in records))
@@ -71,8 +72,8 @@ def _dataset(runs: Mapping[str, Mapping[int, Record]]) -> dict[str, Any]:
     clicks = np.linspace(min(budget, max(_course(r)[0][0] for r in every)), budget, STEPS)
     curves = {name: np.array([np.interp(clicks, *_course(r)) for r in some.values()]) for name, some in runs.items()}
     control = curves[CONTROL].mean(0)
-    at = LEVEL_AT * budget
-    level = float(np.interp(at, clicks, control))
+    best = int(control[clicks <= max(clicks[0], LEVEL_WITHIN * budget)].argmax())
+    level, at = float(control[best]), float(clicks[best])
     found = {}
     for name, some in runs.items():
         ratio = ratio_to(level, at, clicks, curves[name].mean(0))
@@ -90,6 +91,7 @@ def _dataset(runs: Mapping[str, Mapping[int, Record]]) -> dict[str, Any]:
         "budget": round(budget, 1),
         "clicks": [round(float(v), 1) for v in clicks],
         "level": round(level, 4),
+        "level_at": round(at, 1),
         "strategies": found,
     }
 
@@ -228,8 +230,7 @@ def _about(name: str, found: Mapping[str, Any]) -> str:
     windows, judges = found["windows"]
     return (
         f"- {name}: {windows} windows to choose from, {judges} that judge, {found['budget']:.0f} of "
-        f"{found['pool_clicks']} clicks; random reaches {100 * found['level']:.1f} with "
-        f"{LEVEL_AT * found['budget']:.0f}"
+        f"{found['pool_clicks']} clicks; random reaches {100 * found['level']:.1f} with {found['level_at']:.0f}"
     )
 
 

@@ -46,11 +46,11 @@ def test_a_fast_strategy_gains_and_a_slow_one_is_called_worse() -> None:
     found = summarise(grid())
     good = found["datasets"]["a"]["strategies"]["good"]
     assert good["gain"] == pytest.approx([0.1, 0.1, 0.1], abs=2e-3)
-    assert found["datasets"]["a"]["level"] == pytest.approx(0.52, abs=1e-3)  # 0.5 at 75 clicks, and the mean shift
+    assert found["datasets"]["a"]["level"] == pytest.approx(0.52, abs=2e-3)  # 0.5 at 75 clicks, and the mean shift
     assert good["reached"] and good["ratio"] == pytest.approx(0.5, abs=0.01)  # at 37.5 clicks
     overall = found["overall"]["good"]
     assert overall["seeds"] == 3 and overall["worse"] == ["b"] and overall["reached"] == 1
-    assert found["overall"]["random"]["ratio"] == pytest.approx(1.0, abs=0.01)
+    assert found["overall"]["random"]["ratio"] == 1.0
 
 
 def test_pairs_take_out_what_a_seed_has_in_common() -> None:
