@@ -66,7 +66,8 @@ class Suggesting:
         Args:
             count: how many, at most.
             strategy: a name in `strategies`. None: "entropy", where the class map is least certain; before any class
-                has an object "looks", windows that look different from each other. No simulation has compared them yet.
+                has an object "looks", windows that look different from each other. In simulations no strategy
+                beat "random" (README, "Where to label next").
             reference: for the strategy "reference", an existing map as polygons with classes: see `import_labels`. What
                 lies outside all of them counts as background.
             seed: for strategies that draw by chance.
