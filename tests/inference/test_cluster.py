@@ -27,7 +27,7 @@ from seglab.store.parts import PartStore
 from tests.rasters import make_raster
 
 SETTINGS = MapSettings(block_size=192)
-"""Blocks of one step: 512 x 400 pixels are 3 x 3 of them."""
+"""Blocks of one step: 400 x 250 pixels are 3 x 2 of them."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def classes(model: AdaptedSam) -> list[MappedClass]:
 
 @pytest.fixture(scope="module")
 def scene_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_raster(tmp_path_factory.mktemp("scene") / "scene.tif", 400, 400, tiled=True)
+    return make_raster(tmp_path_factory.mktemp("scene") / "scene.tif", 400, 250, tiled=True)
 
 
 @pytest.fixture

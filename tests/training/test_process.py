@@ -80,17 +80,6 @@ def gone(pid: int) -> bool:
     return False
 
 
-WATCHED = """
-import runpy, sys
-from pathlib import Path
-sys.argv = ["worker", {folder!r}]
-try:
-    runpy.run_module("seglab.training.worker", run_name="__main__")
-finally:
-    Path({report!r}).write_text(" ".join(sys.modules))
-"""
-
-
 class Witness(Listener):
     """Looks at the process while it trains."""
 
@@ -120,25 +109,17 @@ class Trained:
     witness: Witness
     left: tuple[str, ...]
     """Files among the temporary ones afterwards."""
-    loaded: frozenset[str]
-    """Modules that the process has imported."""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """One round by the real process: to start one takes long."""
-    folder, report = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("report") / "modules"
+    folder = tmp_path_factory.mktemp("temporary")
     job, witness = make_job(folder / "prefixes", held_out=3), Witness()
-
-    def watched(folder: Path) -> list[str]:
-        return [sys.executable, "-c", WATCHED.format(folder=str(folder), report=str(report))]
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
-        patch.setattr(process, "worker_command", watched)
         outcome = run_round(witness, job, witness.on_preview)
-    loaded = frozenset(report.read_text().split())
-    return Trained(job, outcome, witness, tuple(path.name for path in folder.iterdir()), loaded)
+    return Trained(job, outcome, witness, tuple(path.name for path in folder.iterdir()))
 
 
 def test_a_round_comes_back_whole(trained: Trained) -> None:
@@ -172,11 +153,28 @@ def test_the_worker_steps_behind_the_kernel(trained: Trained) -> None:
     assert sys.platform != "linux" or witness.score == 800
 
 
-def test_the_worker_imports_no_widgets_and_no_geopandas(trained: Trained) -> None:
+def test_the_worker_imports_no_widgets_and_no_geopandas(tmp_path: Path) -> None:
     """Its memory has to fit beside the kernel's."""
-    assert "torch" in trained.loaded
-    unwanted = {"ipywidgets", "IPython", "ipykernel", "ipyleaflet", "geopandas", "pandas", "matplotlib"}
-    assert not trained.loaded & unwanted
+    write_job(tmp_path, make_job(held_out=3, steps=1))
+    code = f"""
+import runpy
+sys.argv = ["worker", {str(tmp_path)!r}]
+try:
+    runpy.run_module("seglab.training.worker", run_name="__main__")
+finally:
+    sys.stderr.write("LOADED " + " ".join(sys.modules))
+"""
+    with subprocess.Popen(
+        python(code),
+        stdin=subprocess.PIPE,  # open until it ends: it would leave if it were closed
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=worker_environment(),
+    ) as worker:
+        told = worker.stderr.read().decode()
+    loaded = set(told.split("LOADED ")[1].split())
+    assert "torch" in loaded
+    assert not loaded & {"ipywidgets", "IPython", "ipykernel", "ipyleaflet", "geopandas", "pandas", "matplotlib"}
 
 
 def test_errors_of_the_process_are_those_of_the_session(temporary: Path) -> None:

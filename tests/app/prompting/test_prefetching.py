@@ -14,6 +14,8 @@ from seglab.core.windows import lattice_window
 
 ALL = (0, 0, 512, 384)
 """A view of the whole scene, pixels."""
+LAKE = (180, 70, 220, 110)
+"""A view of one lake: there is less to encode."""
 SECONDS = 120.0
 
 
@@ -36,7 +38,7 @@ def test_clicks_in_view_find_their_window(open_lakes: Callable[..., LabelSession
 
 def test_a_mask_is_the_same_with_and_without(open_lakes: Callable[..., LabelSession], tmp_path) -> None:
     plain, ahead = open_lakes(), open_lakes(project=tmp_path / "ahead.seglab")
-    ahead.look_at(*ALL, crs="pixel")
+    ahead.look_at(*LAKE, crs="pixel")
     settled(ahead)
     for session in (plain, ahead):
         session.click(200, 90, crs="pixel")
@@ -57,7 +59,7 @@ def test_longitudes_and_places_beyond_the_scene(open_lakes: Callable[..., LabelS
 def test_it_can_be_switched_off(open_lakes: Callable[..., LabelSession]) -> None:
     session = open_lakes()
     session.prefetches = False
-    session.look_at(*ALL, crs="pixel")
+    session.look_at(*LAKE, crs="pixel")
     session.click(200, 90, crs="pixel")
     assert len(session.encoded_windows) == 1
     session.prefetches = True  # what is in view is known
@@ -94,7 +96,7 @@ def test_a_round_is_encoded_anew(open_lakes: Callable[..., LabelSession]) -> Non
     for col, row in ((200, 90), (330, 240), (110, 300)):
         session.click(col, row, crs="pixel")
         session.accept("water")
-    session.look_at(*ALL, crs="pixel")
+    session.look_at(*LAKE, crs="pixel")
     settled(session)
     before = session.encoded_windows
     session.retrain(steps=2).result()
