@@ -33,6 +33,7 @@ from seglab.app.maps.map_checking import MapChecking
 from seglab.app.maps.map_jobs import MapJobs
 from seglab.app.maps.map_making import MapMaking
 from seglab.app.maps.object_finding import ObjectFinding
+from seglab.app.maps.propagating import Propagating
 from seglab.app.project.dating import Dating
 from seglab.app.project.kept_view import ViewFile
 from seglab.app.project.looking import Looking
@@ -78,6 +79,7 @@ class LabelSession(
     SceneKeeping,
     MapMaking,
     ObjectFinding,
+    Propagating,
     Suggesting,
     SecondLooking,
     Looking,

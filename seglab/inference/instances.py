@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -18,6 +18,7 @@ from seglab.core.masks import as_multipolygon, clean, largest_piece, rasterize
 from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
 from seglab.inference.lattice import Lattice, Place
+from seglab.inference.likeness import Likeness
 from seglab.inference.mapper import class_logits, probabilities
 from seglab.inference.object_graph import ObjectGraph, Part, WholeObject
 from seglab.inference.object_prompts import grid, peaks
@@ -28,6 +29,8 @@ from seglab.models.device import compute
 
 ANYTHING = 0
 """Class value of objects that were looked for without classes."""
+ALIKE = 0.5
+"""Objects are asked for where the likeness to the examples is above this."""
 MOSTLY = 0.5
 """An object belongs to the area of interest if at least this share of it lies there."""
 
@@ -59,7 +62,7 @@ class Instance:
     class_value: int
     """See MappedClass.value; ANYTHING where no class was asked for."""
     score: float
-    """Predicted IoU, 0 to 1."""
+    """Predicted IoU, 0 to 1; where likeness to examples was asked for, times that."""
     stability: float
     """How little the mask depends on where its logits are cut, 0 to 1."""
 
@@ -70,6 +73,7 @@ def find_instances(
     classes: Sequence[MappedClass],
     settings: InstanceSettings | None = None,
     sought: Collection[int] | None = None,
+    like: Likeness | None = None,
 ) -> list[Instance]:
     """Find the objects of a scene.
 
@@ -81,6 +85,8 @@ def find_instances(
         classes: that compete for the ground; none finds objects of any kind.
         settings: how; InstanceSettings() if None.
         sought: values of the classes whose objects are wanted; all if None.
+        like: what the objects of the one class that is sought look like: objects are then asked for where the imagery
+            looks like that, too, and more alike ones score higher.
 
     Returns:
         The objects, the surest first. They hardly overlap: see `Keeping`.
@@ -92,7 +98,7 @@ def find_instances(
     settings = settings or InstanceSettings()
     scene = encoder.scene
     lattice = Lattice(scene.grid.shape, encoder.model.spec.image_size, settings.scale, settings.overlap)
-    watcher = _Windows(encoder, classes, settings, sought)
+    watcher = _Windows(encoder, classes, settings, sought, like)
     rows = [[place for place in row if _is_wanted(place, settings.area)] for row in lattice.rows()]
     rows = [row for row in rows if row]
     count = sum(map(len, rows))
@@ -119,8 +125,10 @@ class _Windows:
         classes: Sequence[MappedClass],
         settings: InstanceSettings,
         sought: Collection[int] | None,
+        like: Likeness | None,
     ) -> None:
         self._encoder = encoder
+        self._like = like
         self._settings = settings
         self._values = np.array([c.value for c in classes], dtype=int)
         self._sought = [i for i, c in enumerate(classes) if sought is None or c.value in sought]
@@ -140,14 +148,18 @@ class _Windows:
         if not wanted.any():
             return []
         logits = None if self._prompts is None else class_logits(encoder, window, self._prompts, keep=False)
-        clicks = self._clicks(logits, wanted)
+        clicks, alike = self._clicks(logits, wanted), None
+        if self._like is not None:
+            alike = self._like.of_pixels(encoder.embedding(window, keep=False)[0], wanted.shape).cpu()
+            ground = np.where(wanted & (alike.numpy() > ALIKE), alike.numpy(), 0)
+            clicks = np.concatenate([clicks, peaks(ground), grid(ground > 0, self._settings.spacing)])
         if not len(clicks):
             return []
         model = encoder.model
         with torch.inference_mode(), compute(model.device):
             image = model.prepare(encoder.embedding(window, keep=False))
         candidates = decode_clicks(model, image, clicks, self._settings.keeping)
-        return self._distinct(candidates, logits, valid, place)
+        return self._distinct(candidates, logits, alike, valid, place)
 
     def _clicks(self, logits: np.ndarray | None, wanted: np.ndarray) -> np.ndarray:
         """(N, 2) (x, y), model pixels."""
@@ -161,15 +173,27 @@ class _Windows:
         return np.concatenate([*found, *(grid(ground, spacing) for ground in grounds), np.zeros((0, 2))])
 
     def _distinct(
-        self, candidates: Candidates, logits: np.ndarray | None, valid: np.ndarray, place: Place
+        self,
+        candidates: Candidates,
+        logits: np.ndarray | None,
+        alike: torch.Tensor | None,
+        valid: np.ndarray,
+        place: Place,
     ) -> list[Part]:
         masks, keeping = candidates.logits > 0, self._settings.keeping
-        rank = candidates.iou * candidates.stability
+        evidence = torch.ones(len(candidates))
         kind = torch.zeros(len(candidates), dtype=torch.int64)
         if logits is not None:
-            share, kind = self._shares(masks, logits)
-            good = (share >= keeping.least_share) & torch.isin(kind, torch.tensor(self._sought))
-            candidates, masks, rank, kind = candidates.at(good), masks[good], (rank * share)[good], kind[good]
+            evidence, kind = self._shares(masks, logits)
+            sure, is_sought = evidence >= keeping.least_share, torch.isin(kind, torch.tensor(self._sought))
+            good = sure & is_sought
+            if alike is not None:  # the map may not know yet what looks like the examples
+                evidence = _means(masks, alike)
+                good |= (evidence > ALIKE) & ~(sure & ~is_sought)
+                kind = torch.where(is_sought, kind, self._sought[0])
+                candidates = replace(candidates, iou=candidates.iou * evidence)
+            candidates, masks, evidence, kind = candidates.at(good), masks[good], evidence[good], kind[good]
+        rank = candidates.iou * candidates.stability * (1.0 if alike is not None else evidence)
         kept = distinct(masks, rank, keeping)
         values = np.full(len(kept), ANYTHING) if logits is None else self._values[kind[kept].numpy()]
         return self._as_parts(candidates.at(kept), values, valid, place)
@@ -214,6 +238,13 @@ class _Windows:
         )
         place = Window(window.col + cols.start, window.row + rows.start, cols.stop - cols.start, rows.stop - rows.start)
         return Part(place, mask[rows, cols], value, score, stability, cut)
+
+
+def _means(masks: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """(N,) mean over each of (N, m, m) bool masks of (H, W) values."""
+    coarse = torch.nn.functional.adaptive_avg_pool2d(values[None, None], masks.shape[-2:]).flatten()
+    flat = masks.flatten(1).float()
+    return flat @ coarse / flat.sum(1).clamp(min=1)
 
 
 def _is_wanted(place: Place, area: BaseGeometry | None) -> bool:

@@ -72,6 +72,7 @@ def _usual(app: Labeler) -> dict[str, Action]:
         "refine": _answer(app, app.review.refine, app.object_editing.refine),
         "split": app.object_editing.split,
         "merge": app.object_editing.merge,
+        "alike": app.object_editing.find_alike,
         "scene:next": partial(app.scenes.step, 1),
         "scene:previous": partial(app.scenes.step, -1),
         "home": app.view.fly_home,

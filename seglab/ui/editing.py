@@ -9,6 +9,7 @@ from shapely.geometry import LineString
 
 from seglab.app.labels.labelled import LabelledObject
 from seglab.app.labels.proposed import ProposedObject
+from seglab.ui.keys import keys_of
 from seglab.ui.page import Stroke
 
 if TYPE_CHECKING:
@@ -183,6 +184,35 @@ class ObjectEditing:
             app.session.delete(*(o.id for o in chosen))
             what = "the object" if len(chosen) == 1 else f"{len(chosen)} objects"
             app.messages.show(f"Deleted {what}; undo takes it back.", "done")
+
+    def find_alike(self) -> None:
+        """Find more like the selected objects; where none is selected, more of the class in hand."""
+        app = self._app
+        with app.messages:
+            chosen = [] if app.review.is_on else app.objects.selected_objects()
+            names = {o.class_name for o in chosen} or {name for name in [app.classes.chosen] if name}
+            if len(names) != 1:
+                what = "Select objects of one class" if names else "Select an object, or take a class in hand"
+                app.messages.show(f"{what}, then look for more like it.", "warning")
+            elif "find" in app.work.running:
+                app.messages.show("Objects are being looked for already; wait for them, or cancel that.", "warning")
+            else:
+                session = app.session
+                job = session.propagate(*names, like=[o.id for o in chosen])
+                app.messages.show("Looking for more like it; you can go on labelling meanwhile.")
+                app.work.follow("find", job, lambda found: self._found_alike(found) if session is app.session else None)
+
+    def _found_alike(self, found: Sequence[ProposedObject]) -> None:
+        app = self._app
+        count = f"{len(found)} object{'' if len(found) == 1 else 's'} like it"
+        if app.session.mask is None and app.session.prompts.is_empty and not app.checking.is_on:
+            app.review.begin()
+            app.messages.show(
+                f"Found {count}, the likeliest first: {keys_of('accept')} confirms, {keys_of('reject')} dismisses, "
+                f"{keys_of('candidate')} skips."
+            )
+        else:
+            app.messages.show(f"Found {count}; {keys_of('review')} reviews what is proposed.", "done")
 
     def _chosen(self) -> list[LabelledObject]:
         """The selected objects; where there are none, that is said."""

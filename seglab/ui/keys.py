@@ -68,6 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("refine", ("f",), "Refine what is selected", "Classes and objects"),
     Command("split", ("o",), "Split into parts, or cut", "Classes and objects"),
     Command("merge", ("j",), "Merge what is selected", "Classes and objects"),
+    Command("alike", ("Shift+g",), "Find more like this", "Classes and objects"),
     Command("review", ("q",), "Review proposals, or end it", "Classes and objects"),
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
     Command("check", ("Shift+q",), "Check the map, or end it", "Classes and objects"),

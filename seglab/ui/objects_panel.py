@@ -61,6 +61,9 @@ class ObjectHandlers(Protocol):
     def delete(self) -> None:
         """Delete them."""
 
+    def find_alike(self) -> None:
+        """Find more like them; where none is selected, more of the class in hand."""
+
 
 class ObjectList(anywidget.AnyWidget):
     """A list that is scrolled through in the page; the kernel sends the rows near those in view.
@@ -161,6 +164,9 @@ class ObjectsPanel(widgets.VBox):
         self.split = button("Split", "", tip("Split it into its separate parts", "split"), do.split)
         self.merge = button("Merge", "", tip("Join the selected objects into one", "merge"), do.merge)
         self.delete = button("", "trash", tip("Delete the selected objects", "delete"), do.delete)
+        alike = tip("Find more like what is selected, else more of the class in hand", "alike")
+        self.alike = button("Find more like this", "clone", alike, do.find_alike)
+        self.alike.add_class("seglab-wide")
         self.class_of.observe(self._class_chosen, names=["value"])
         self.note.observe(self._noted, names=["value"])
         self._actions = widgets.VBox(
@@ -168,6 +174,7 @@ class ObjectsPanel(widgets.VBox):
                 row(self.class_of, self.unsure),
                 row(self.note),
                 row(self.refine, self.split, self.merge, self.delete),
+                row(self.alike),
             ]
         )
         self._actions.add_class("seglab-object-actions")

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import pytest
 from shapely.geometry import box
 
+from seglab import jobs
 from seglab.ui.objects_panel import ALL_CLASSES, PAGE, ObjectsPanel, area_text
 from tests.ui.conftest import LAKE
 
@@ -257,3 +258,33 @@ def test_cut(labeler):
 def test_without_a_selection_it_says_what_to_do(labeler, command):
     labeler.command(command)
     assert labeler.messages.kind == "warning" and "elect" in labeler.messages.text
+
+
+def test_more_like_what_is_selected(labeler, hand, monkeypatch):
+    asked = []
+
+    def propagate(name, like):
+        asked.append((name, list(like)))
+        outlines = [box(300, 200, 330, 230), box(20, 20, 40, 40)]
+        work = lambda reporter: session.propose_objects(outlines, [name] * 2, [0.5, 0.9], origin="a test", crs="pixel")  # noqa: E731
+        return jobs.start(work, title="find more like this")
+
+    session = labeler.session
+    monkeypatch.setattr(session, "propagate", propagate)
+    session.paint(box(100, 100, 140, 140), crs="pixel")
+    first = session.accept("water").id
+    session.paint(box(200, 100, 240, 140), crs="pixel")
+    second = session.accept("field").id
+    labeler.objects.select((first, second))
+    labeler.command("alike")
+    assert "objects of one class" in labeler.messages.text and asked == []
+    labeler.objects.select((second,))
+    labeler.objects.alike.click()
+    hand.until(lambda: labeler.review.is_on and not labeler.work.running, "the review")
+    assert asked == [("field", [second])] and "Found 2 objects like it" in labeler.messages.text
+    assert labeler.review.queue.object.score == 0.9
+    hand.click(60, 70)  # a mask in hand: nothing is taken out of it
+    labeler.review.end()
+    labeler.command("alike")
+    hand.until(lambda: "reviews what is proposed" in labeler.messages.text, "the message")
+    assert not labeler.review.is_on and asked[1] == ("water", [])
