@@ -153,6 +153,7 @@ class _Windows:
             alike = self._like.of_pixels(encoder.embedding(window, keep=False)[0], wanted.shape).cpu()
             ground = np.where(wanted & (alike.numpy() > ALIKE), alike.numpy(), 0)
             clicks = np.concatenate([clicks, peaks(ground), grid(ground > 0, self._settings.spacing)])
+            clicks = np.unique(clicks, axis=0)  # the grids have the same places
         if not len(clicks):
             return []
         model = encoder.model
