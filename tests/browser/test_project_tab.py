@@ -102,7 +102,7 @@ def test_two_annotators(page: Page, jupyter: Lab) -> None:
     theme(page, "Dark")
     screenshot(page, "agreement_dark")
     sheet.get_by_text("Settle one by one").click()
-    bar = page.locator(".seglab-settle")
+    bar = page.locator(".seglab-settle:not(.seglab-suggest-bar)")
     wait_for(lambda: "1 of 2" in bar.inner_text(), "the first dispute", page)
     if "calls it" not in bar.inner_text():
         page.keyboard.press("n")
