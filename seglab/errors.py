@@ -132,6 +132,10 @@ class SecondLookError(SegLabError):
     """Labels cannot be compared with what rounds say: there are too few rounds."""
 
 
+class ClusterError(SegLabError):
+    """Clusters of a scene cannot be found or changed as asked."""
+
+
 class MapCheckError(SegLabError):
     """A map cannot be checked by a sample as asked, or too little of the sample is checked yet."""
 

@@ -13,6 +13,7 @@ import geopandas as gpd
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.annotators.comparing import Comparing
+from seglab.app.clusters.clustering import Clustering
 from seglab.app.economics.accounting import Accounting
 from seglab.app.history.as_code import as_code
 from seglab.app.history.label_events import accept_data
@@ -80,6 +81,7 @@ class LabelSession(
     MapMaking,
     ObjectFinding,
     Propagating,
+    Clustering,
     Suggesting,
     SecondLooking,
     Looking,
@@ -220,8 +222,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "check", "suggestions", "doubts", "round", "prediction", "scale", "date", "encoded", "scenes", "view" (see
-        `view_problem`) or "closed". Some come from other threads.
+        "check", "suggestions", "doubts", "round", "prediction", "clusters", "scale", "date", "encoded", "scenes", "view"
+        (see `view_problem`) or "closed". Some come from other threads.
 
         Returns:
             A function that ends the subscription.

@@ -31,7 +31,18 @@ class StegoPreset:
     self_shift: float
     near_shift: float
     random_shift: float
+    centred: bool = False
+    """Whether features are less their mean over the scene (those of a SAM have much in common wherever they are) and
+    codes begin as the principal components of what is left."""
 
+    @property
+    def shifts(self) -> dict[str, float]:
+        """By the name of the term."""
+        return {"self": self.self_shift, "near": self.near_shift, "random": self.random_shift}
+
+
+AUTO = "auto"
+"""Names the preset whose shifts are found by the features themselves: see training.stego.calibrated."""
 
 PRESETS = MappingProxyType(
     {
@@ -48,17 +59,32 @@ class StegoHead(nn.Module):
     Args:
         width: channels of the features.
         code: channels of the codes.
+        centre: (width,) that is taken off the features first; zeros if None.
     """
 
-    def __init__(self, width: int, code: int = CODE) -> None:
+    centre: Tensor
+
+    def __init__(self, width: int, code: int = CODE, centre: Tensor | None = None) -> None:
         super().__init__()
+        self.register_buffer("centre", torch.zeros(width) if centre is None else centre)
         self.drop = nn.Dropout2d(DROPPED)
         self.linear = nn.Conv2d(width, code, 1)
         self.hidden = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, code, 1))
 
+    @torch.no_grad()
+    def begin_with(self, axes: Tensor) -> None:
+        """Make the codes what features are along some axes: training then moves them from there, not from chance.
+
+        Args:
+            axes: (width, code or fewer), of length 1.
+        """
+        for parameter in (self.linear.weight, self.linear.bias, self.hidden[-1].weight, self.hidden[-1].bias):
+            parameter.zero_()
+        self.linear.weight[: axes.shape[1]] = axes.T[..., None, None]
+
     def forward(self, features: Tensor) -> Tensor:
         """(B, width, h, w) to (B, code, h, w)."""
-        features = self.drop(features)
+        features = self.drop(features - self.centre[:, None, None])
         return self.linear(features) + self.hidden(features)
 
 
@@ -91,6 +117,14 @@ def correspondence(first: Tensor, second: Tensor) -> Tensor:
     return torch.einsum("bchw,bcij->bhwij", F.normalize(first, dim=1), F.normalize(second, dim=1))
 
 
+@torch.no_grad()
+def feature_correspondence(first: Tensor, second: Tensor) -> Tensor:
+    """F' of `correspondence_loss`, (B, p, p, p, p), of features (B, width, p, p)."""
+    found = correspondence(first, second)
+    centred = found - found.mean((3, 4), keepdim=True)
+    return centred - centred.mean() + found.mean()
+
+
 def correspondence_loss(
     features: tuple[Tensor, Tensor], codes: tuple[Tensor, Tensor], shift: float
 ) -> tuple[Tensor, Tensor]:
@@ -107,10 +141,7 @@ def correspondence_loss(
     Returns:
         The loss, a number; and F', (B, p, p, p, p).
     """
-    with torch.no_grad():
-        found = correspondence(*features)
-        centred = found - found.mean((3, 4), keepdim=True)
-        centred = centred - centred.mean() + found.mean()
+    centred = feature_correspondence(*features)
     return -((centred - shift) * correspondence(*codes).clamp(min=0)).mean(), centred
 
 

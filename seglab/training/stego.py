@@ -6,8 +6,8 @@ takes minutes on a CPU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -17,20 +17,32 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 from seglab.errors import TrainingError
 from seglab.jobs import Reporter
 from seglab.models.stego import (
+    CODE,
     PRESETS,
     ClusterProbe,
     StegoHead,
     StegoPreset,
     correspondence_loss,
+    feature_correspondence,
     sample_points,
 )
+
+HEAD_RATE, GENTLE_RATE = 5e-4, 5e-5
+"""The authors', and that of a head that has something to lose: at the authors' it does in 60 steps (measured)."""
+CALIBRATED_ON = 4
+"""Batches that a preset is calibrated on."""
+DRAWN_TOGETHER = MappingProxyType({"self": 0.5, "near": 0.5, "random": 0.2})
+"""Share of the pairs of points of each term that a calibrated preset draws together."""
 
 
 @dataclass(frozen=True)
 class StegoConfig:
-    """How a head is trained; the defaults are the authors', but for the steps, which fit one scene."""
+    """How a head is trained; the defaults are the authors', but for the preset and the steps, which fit one scene."""
 
-    preset: StegoPreset = PRESETS["potsdam"]
+    preset: StegoPreset | None = None
+    """None: `calibrated` on the features."""
+    code: int = CODE
+    """Channels of a code."""
     clusters: int = 6
     seeds: int = 5
     """Cluster probes, each begun elsewhere: which clusters come out varies from seed to seed."""
@@ -45,7 +57,8 @@ class StegoConfig:
     """A partner is drawn from so many images that are most alike."""
     others: int = 5
     """Random partners of each image."""
-    head_rate: float = 5e-4
+    head_rate: float | None = None
+    """None: HEAD_RATE, or GENTLE_RATE of a head that begins with principal components."""
     probe_rate: float = 5e-3
     seed: int = 0
 
@@ -57,6 +70,8 @@ class Stego:
     head: StegoHead
     probes: tuple[ClusterProbe, ...]
     """By their loss, the lowest first."""
+    preset: StegoPreset
+    """That it was trained by."""
     correspondences: dict[str, np.ndarray] = field(default_factory=dict)
     """Sampled feature correspondences after the last step by term ("self", "near", "random"), float32: beside the
     preset's shifts they tell whether everything is drawn together or pushed apart."""
@@ -85,10 +100,14 @@ def train_stego(reporter: Reporter, features: Tensor, config: StegoConfig) -> St
     """
     if len(features) < 2 or config.clusters < 2:
         raise TrainingError("STEGO compares windows: it needs two of them at least, and two clusters")
+    preset = calibrated(features, config) if config.preset is None else config.preset
+    centre = features.mean((0, 2, 3)) if preset.centred else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        head = StegoHead(features.shape[1]).to(features.device)
-        seen = _fit_head(reporter, features, head.train(), config)
+        head = StegoHead(features.shape[1], config.code, centre).to(features.device)
+        if centre is not None:
+            head.begin_with(principal_axes(_pixels(features) - centre, min(config.code, len(centre))))
+        seen = _fit_head(reporter, features, head.train(), replace(config, preset=preset))
     with torch.no_grad():
         codes = head.eval()(features)
     probes = []
@@ -96,7 +115,7 @@ def train_stego(reporter: Reporter, features: Tensor, config: StegoConfig) -> St
         probes.append(_fit_probe(codes, config, config.seed + i))
         reporter.update(config.steps + (i + 1) * config.probe_steps, _all_steps(config), message="gathering clusters")
     probes.sort(key=lambda probe: float(probe.loss(codes).detach()))
-    return Stego(head, tuple(probes), {name: values.flatten().cpu().numpy() for name, values in seen.items()})
+    return Stego(head, tuple(probes), preset, {name: values.flatten().cpu().numpy() for name, values in seen.items()})
 
 
 def _all_steps(config: StegoConfig) -> int:
@@ -107,12 +126,12 @@ def _fit_head(reporter: Reporter, features: Tensor, head: StegoHead, config: Ste
     """Train the head; returns the feature correspondences of the last step."""
     generator = torch.Generator().manual_seed(config.seed)
     near = nearest(features, config.neighbours)
-    optimiser = torch.optim.Adam(head.parameters(), config.head_rate)
+    assert config.preset is not None
+    rate = config.head_rate or (GENTLE_RATE if config.preset.centred else HEAD_RATE)
+    optimiser = torch.optim.Adam(head.parameters(), rate)
     seen: dict[str, Tensor] = {}
     for step in range(config.steps):
-        picked = torch.randint(len(features), (min(config.batch, len(features)),), generator=generator)
-        rank = torch.randint(near.shape[1], picked.shape, generator=generator)
-        loss, seen = _loss(head, features[picked], features[near[picked, rank]], config, generator)
+        loss, seen = _loss(head, *_batch(features, near, config, generator), config, generator)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -144,24 +163,65 @@ def _fit_probe(codes: Tensor, config: StegoConfig, seed: int) -> ClusterProbe:
     return probe
 
 
+def calibrated(features: Tensor, config: StegoConfig) -> StegoPreset:
+    """A preset whose shifts lie where the correspondences of these features do.
+
+    The published shifts belong to DINO's features; on others everything is drawn together or pushed apart. So features
+    are centred, and of the pairs of each term a share is drawn together that is the same whatever the features are.
+
+    Args:
+        features: (N, width, h, w).
+        config: whose batches and points are drawn.
+    """
+    centred = features - features.mean((0, 2, 3))[:, None, None]
+    generator = torch.Generator().manual_seed(config.seed)
+    near = nearest(features, config.neighbours)
+    found: dict[str, list[Tensor]] = {name: [] for name in DRAWN_TOGETHER}
+    for _ in range(CALIBRATED_ON):
+        here, there, alike = _points(*_batch(centred, near, config, generator), config, generator)
+        order = derangement(len(here), generator)
+        for name, other in (("self", here), ("near", alike), ("random", there[order])):
+            found[name].append(feature_correspondence(here, other).flatten())
+    own, alike_shift, random = (
+        float(np.quantile(torch.cat(found[name]).numpy(), 1 - share)) for name, share in DRAWN_TOGETHER.items()
+    )
+    return replace(PRESETS["potsdam"], self_shift=own, near_shift=alike_shift, random_shift=random, centred=True)
+
+
+def _batch(features: Tensor, near: Tensor, config: StegoConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Some images, and of each one that is like it."""
+    picked = torch.randint(len(features), (min(config.batch, len(features)),), generator=generator)
+    rank = torch.randint(near.shape[1], picked.shape, generator=generator)
+    return features[picked], features[near[picked, rank]]
+
+
+def _points(
+    images: Tensor, partners: Tensor, config: StegoConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features at points drawn by chance, (B, width, p, p): of the images, of them elsewhere, and of their partners."""
+    size = (len(images), config.points, config.points, 2)
+    first, second = (2 * torch.rand(size, generator=generator).to(images.device) - 1 for _ in range(2))
+    return sample_points(images, first), sample_points(images, second), sample_points(partners, second)
+
+
 def _loss(
     head: StegoHead, images: Tensor, partners: Tensor, config: StegoConfig, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch, and its feature correspondences by term."""
-    preset, size = config.preset, (len(images), config.points, config.points, 2)
-    codes, partner_codes = head(images), head(partners)
-    first, second = (2 * torch.rand(size, generator=generator).to(images.device) - 1 for _ in range(2))
+    """The loss of a batch, and its feature correspondences by term.
 
-    def pair(other: Tensor, other_codes: Tensor, where: Tensor, shift: float) -> tuple[Tensor, Tensor]:
-        features = (sample_points(images, first), sample_points(other, where))
-        return correspondence_loss(features, (sample_points(codes, first), sample_points(other_codes, where)), shift)
-
-    own, own_seen = pair(images, codes, first, preset.self_shift)
-    near, near_seen = pair(partners, partner_codes, second, preset.near_shift)
+    The head sees the points alone: its convolutions are 1x1, and most of a map is not compared.
+    """
+    preset = config.preset
+    assert preset is not None
+    sampled = _points(images, partners, config, generator)
+    here, there, alike = (points - head.centre[:, None, None] for points in sampled)
+    code, code_there, code_alike = (head(points) for points in sampled)
+    own, own_seen = correspondence_loss((here, here), (code, code), preset.self_shift)
+    near, near_seen = correspondence_loss((here, alike), (code, code_alike), preset.near_shift)
     random, random_seen = [], own_seen
     for _ in range(config.others):
         order = derangement(len(images), generator)
-        loss, random_seen = pair(images[order], codes[order], second, preset.random_shift)
+        loss, random_seen = correspondence_loss((here, there[order]), (code, code_there[order]), preset.random_shift)
         random.append(loss)
     total = preset.self_weight * own + preset.near_weight * near + preset.random_weight * torch.stack(random).mean()
     return total, {"self": own_seen, "near": near_seen, "random": random_seen}
@@ -188,7 +248,9 @@ def nearest(features: Tensor, count: int) -> Tensor:
     return alike.topk(min(count, len(means) - 1), dim=1).indices.cpu()
 
 
-def kmeans_clusters(features: Tensor, clusters: int, dims: int = 64, seed: int = 0, rounds: int = 50) -> Tensor:
+def kmeans_clusters(
+    features: Tensor, clusters: int, dims: int = 64, seed: int = 0, rounds: int = 50, starts: int = 1
+) -> Tensor:
     """The baseline: PCA of the features' pixels, then k-means (k-means++ start) by Lloyd's steps.
 
     Args:
@@ -197,27 +259,44 @@ def kmeans_clusters(features: Tensor, clusters: int, dims: int = 64, seed: int =
         dims: principal components, at most.
         seed: of the start.
         rounds: Lloyd's steps, at most.
+        starts: of which the one counts that ends nearest to its centres.
 
     Returns:
         (N, h, w) int64 cluster numbers.
     """
     count, width, rows, cols = features.shape
-    pixels = features.permute(0, 2, 3, 1).reshape(-1, width).float()
+    pixels = _pixels(features)
     pixels = pixels - pixels.mean(0)
-    _, vectors = torch.linalg.eigh(pixels.T @ pixels)
-    pixels = pixels @ vectors[:, -min(dims, width) :]
+    pixels = pixels @ principal_axes(pixels, min(dims, width))
     generator = torch.Generator().manual_seed(seed)
-    centres = _spread(pixels, clusters, generator)
-    owner = torch.zeros(len(pixels), dtype=torch.long)
+    found = [_lloyd(pixels, _spread(pixels, clusters, generator), rounds) for _ in range(starts)]
+    return min(found, key=lambda one: one[1])[0].reshape(count, rows, cols)
+
+
+def _pixels(features: Tensor) -> Tensor:
+    """(N, width, h, w) to (N h w, width)."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).float()
+
+
+def principal_axes(pixels: Tensor, count: int) -> Tensor:
+    """(width, count) orthonormal axes along which pixels (N, width), less their mean, vary most; the first one last."""
+    _, vectors = torch.linalg.eigh(pixels.T @ pixels)
+    return vectors[:, -count:]
+
+
+def _lloyd(pixels: Tensor, centres: Tensor, rounds: int) -> tuple[Tensor, float]:
+    """Lloyd's k-means: the centre (N,) that owns each pixel, and the mean squared distance to it."""
+    owner, clusters = torch.full((len(pixels),), -1), len(centres)
+    distance = torch.zeros(1)
     for _ in range(rounds):
-        now = torch.cdist(pixels, centres).argmin(1)
+        distance, now = torch.cdist(pixels, centres).min(1)
         if torch.equal(now, owner):
             break
         owner = now
         sums = torch.zeros_like(centres).index_add_(0, owner, pixels)
         sizes = torch.bincount(owner, minlength=clusters)[:, None]
         centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
-    return owner.reshape(count, rows, cols)
+    return owner, float(distance.square().mean())
 
 
 def _spread(pixels: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -238,12 +317,7 @@ def advice(correspondences: dict[str, np.ndarray], preset: StegoPreset) -> str:
         correspondences: see `Stego.correspondences`.
         preset: whose shifts they are beside.
     """
-    shifts: Sequence[tuple[str, float]] = (
-        ("self", preset.self_shift),
-        ("near", preset.near_shift),
-        ("random", preset.random_shift),
-    )
-    above = {name: float((correspondences[name] > shift).mean()) for name, shift in shifts}
+    above = {name: float((correspondences[name] > shift).mean()) for name, shift in preset.shifts.items()}
     if above["random"] > 0.5:
         return (
             f"{above['random']:.0%} of the pairs from unlike windows are drawn together: everything merges. "

@@ -49,7 +49,7 @@ def test_what_differs_plainly_is_told_apart(halves: Path, tmp_path: Path, capsys
 
 
 def test_too_few_windows_and_no_such_preset(halves: Path) -> None:
-    with pytest.raises(BenchError, match="choose one of potsdam"):
+    with pytest.raises(BenchError, match="choose one of auto, potsdam"):
         run_stego(halves, ["halves"], preset="mars")
     with pytest.raises(BenchError, match="fewer than two windows"):
         small = halves.parent / "small"

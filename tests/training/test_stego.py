@@ -10,7 +10,17 @@ from seglab.errors import JobCancelled, TrainingError
 from seglab.evaluation.clusters import count_matrix, match_clusters
 from seglab.jobs import SilentReporter
 from seglab.models.stego import PRESETS, ClusterProbe, StegoHead, correspondence_loss, sample_points
-from seglab.training.stego import StegoConfig, advice, derangement, kmeans_clusters, nearest, train_stego
+from seglab.training.stego import (
+    DRAWN_TOGETHER,
+    StegoConfig,
+    advice,
+    calibrated,
+    derangement,
+    kmeans_clusters,
+    nearest,
+    principal_axes,
+    train_stego,
+)
 
 CLASSES, WIDTH, SIDE = 3, 16, 6
 
@@ -68,6 +78,29 @@ def test_the_baseline_finds_them_too() -> None:
     features, truth = windows()
     clusters = kmeans_clusters(features, CLASSES, dims=8).numpy()
     assert match_clusters(count_matrix(clusters, truth.numpy(), (CLASSES, CLASSES))).accuracy > 0.95
+
+
+def test_a_calibrated_preset_draws_the_same_share_together_whatever_features_have_in_common() -> None:
+    features, _ = windows()
+    config = StegoConfig(batch=8, points=4)
+    alone = calibrated(features, config)
+    shifted = calibrated(features + 5, config)  # the cosine of any two is then near 1
+    assert alone.shifts == pytest.approx(shifted.shifts, abs=1e-3) and alone.centred
+    seen = train_stego(SilentReporter(), features + 5, StegoConfig(clusters=2, seeds=1, steps=3, batch=8, points=4))
+    above = {name: float((v > seen.preset.shifts[name]).mean()) for name, v in seen.correspondences.items()}
+    assert above == pytest.approx(dict(DRAWN_TOGETHER), abs=0.15)
+
+
+def test_codes_begin_as_principal_components() -> None:
+    features, _ = windows()
+    pixels = features.permute(0, 2, 3, 1).reshape(-1, WIDTH)
+    centre = pixels.mean(0)
+    axes = principal_axes(pixels - centre, 4)
+    assert torch.allclose(axes.T @ axes, torch.eye(4), atol=1e-5)
+    head = StegoHead(WIDTH, 6, centre)
+    head.begin_with(axes)
+    codes = head.eval()(features).permute(0, 2, 3, 1).reshape(-1, 6)
+    assert torch.allclose(codes[:, :4], (pixels - centre) @ axes, atol=1e-4) and not codes[:, 4:].any()
 
 
 def test_no_gradient_of_a_probe_reaches_the_head() -> None:

@@ -125,7 +125,7 @@ class _Writer:
         self._scenes = {None: first, **{card["name"]: card for card in others}}
         self._scene: str | None = None
         self._named = {i for event in done for i in mentioned(event)}
-        self._proposing = {event.id for event in done if event.kind == "propose"}
+        self._proposing = {event.id for event in done if event.kind in ("propose", "accept_regions")}
         self._history = History()
         self._scales: dict[str | None, int] = {}
         # a new project begins with the latest date
@@ -260,6 +260,22 @@ class _Writer:
             call[-1] += "]"
         return [*self._new_classes(event), *call]
 
+    def _accept_regions(self, event: Event) -> list[str]:
+        data = event.data
+        outlines = [geometry_call(shapely.from_wkb(one["geometry"])) for one in data["found"]]
+        call = [
+            "session.accept_regions(",
+            f"    [{', '.join(outlines)}],",
+            f"    {data['class']!r},",
+            f"    origin={data['origin']!r},",
+            '    crs="pixel",',
+            ")",
+        ]
+        if self._named.intersection(event.id + place * PARTS for place in range(len(outlines))):
+            call[0] = f"p{event.id} = [o.id for o in {call[0]}"
+            call[-1] += "]"
+        return [*self._new_classes(event), *call]
+
     def _confirm(self, event: Event) -> list[str]:
         option = f", class_name={event.data['class']!r}" if "class" in event.data else ""
         return self._answer("confirm", event, option)
@@ -379,6 +395,7 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "merge_from": _Writer._merge_from,
     "settle": _Writer._merge_from,
     "propose": _Writer._propose,
+    "accept_regions": _Writer._accept_regions,
     "confirm": _Writer._confirm,
     "dismiss": _Writer._dismiss,
     "edit": _Writer._edit,

@@ -201,6 +201,26 @@ def brought(labels: Labels, event: Event) -> Iterator[LabelledObject]:
         )
 
 
+def _accept_regions(labels: Labels, event: Event) -> None:
+    data = event.data
+    labels.classes |= {name: colour for name, colour in data["classes"].items() if name not in labels.classes}
+    for number, found in enumerate(data["found"]):
+        made = LabelledObject(
+            event.id + number * PARTS,
+            labels.class_of(found["class"]),
+            shapely.from_wkb(found["geometry"]),
+            Prompts(),
+            Window(*found["window"]),
+            1.0,
+            data["round"],
+            event.author,
+            event.time,
+            origin=data["origin"],
+            date=data.get("date", ""),
+        )
+        labels.put_over(made)
+
+
 def _import(labels: Labels, event: Event) -> None:
     for made in brought(labels, event):
         labels.put_over(made)
@@ -363,6 +383,7 @@ _HANDLERS: dict[str, Callable[[Labels, Event], None]] = {
     "overlaps": _overlaps,
     "check": _check,
     "check_answer": _check_answer,
+    "accept_regions": _accept_regions,
     "import": _import,
     "merge_from": _merge_from,
     "settle": _settle,

@@ -32,6 +32,7 @@ TITLES = {
     "check": "start a check of the map",
     "check_answer": "an answer of the map's check",
     "import": "import {objects}",
+    "accept_regions": "accept {objects} as {class}",
     "merge_from": "merge the labels of {source}",
     "settle": "settle a disagreement with {source}",
     "propose": "propose {objects}",

@@ -109,6 +109,13 @@ class SamTeacher:
             return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).softmax(1)
 
 
+def unsupervised_teacher(model: AdaptedSam) -> SamTeacher:
+    """The teacher whose last map is compared where there are no labels: of the block before the last one, for the last
+    one makes features for the decoder and tells kinds of ground less well apart."""
+    blocks = taught_blocks(model.spec.depth)
+    return SamTeacher(model, (*blocks[:-1], model.spec.depth - 2))
+
+
 class DinoTeacher:
     """A DINO vision transformer of timm's: KTDA's teacher. The last map alone passes the final norm, as published.
 
