@@ -125,7 +125,7 @@ def _all_steps(config: StegoConfig) -> int:
 def _fit_head(reporter: Reporter, features: Tensor, head: StegoHead, config: StegoConfig) -> dict[str, Tensor]:
     """Train the head; returns the feature correspondences of the last step."""
     generator = torch.Generator().manual_seed(config.seed)
-    near = nearest(features, config.neighbours)
+    near = nearest(features - head.centre[:, None, None], config.neighbours)
     assert config.preset is not None
     rate = config.head_rate or (GENTLE_RATE if config.preset.centred else HEAD_RATE)
     optimiser = torch.optim.Adam(head.parameters(), rate)
@@ -175,7 +175,7 @@ def calibrated(features: Tensor, config: StegoConfig) -> StegoPreset:
     """
     centred = features - features.mean((0, 2, 3))[:, None, None]
     generator = torch.Generator().manual_seed(config.seed)
-    near = nearest(features, config.neighbours)
+    near = nearest(centred, config.neighbours)
     found: dict[str, list[Tensor]] = {name: [] for name in DRAWN_TOGETHER}
     for _ in range(CALIBRATED_ON):
         here, there, alike = _points(*_batch(centred, near, config, generator), config, generator)
