@@ -88,7 +88,7 @@ def test_a_calibrated_preset_draws_the_same_share_together_whatever_features_hav
     assert alone.shifts == pytest.approx(shifted.shifts, abs=1e-3) and alone.centred
     seen = train_stego(SilentReporter(), features + 5, StegoConfig(clusters=2, seeds=1, steps=3, batch=8, points=4))
     above = {name: float((v > seen.preset.shifts[name]).mean()) for name, v in seen.correspondences.items()}
-    assert above == pytest.approx(dict(DRAWN_TOGETHER), abs=0.15)
+    assert above == pytest.approx(dict(DRAWN_TOGETHER), abs=0.2)  # of one batch
 
 
 def test_codes_begin_as_principal_components() -> None:
