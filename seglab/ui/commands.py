@@ -51,7 +51,7 @@ def _usual(app: Labeler) -> dict[str, Action]:
         **{f"class:{n}": partial(_class, app, n) for n in range(1, CLASS_KEYS + 1)},
         "smaller": partial(app.toolbar.resize, -1),
         "larger": partial(app.toolbar.resize, 1),
-        "accept": _answer(app, app.review.confirm, app.labelling.accept),
+        "accept": _answer(app, app.review.confirm, _accept(app)),
         "reject": _answer(app, app.review.dismiss, app.labelling.reject),
         "escape": partial(_escape, app),
         "candidate": _settle(
@@ -66,6 +66,7 @@ def _usual(app: Labeler) -> dict[str, Action]:
         "review": app.review.toggle,
         "review:back": _settle(app, partial(app.settling.step, -1), partial(app.review.step, -1)),
         "check": app.checking.toggle,
+        "clusters": app.clusters.toggle,
         "background": lambda: app.messages.show(f"0 answers 'background' in a check ({keys_of('check')})."),
         "delete": _answer(app, app.review.dismiss, app.object_editing.delete),
         "unsure": _settle(app, partial(app.settling.answer, UNSURE), app.object_editing.mark_unsure),
@@ -103,6 +104,11 @@ def _answer(app: Labeler, review: Action, otherwise: Action) -> Action:
     return lambda: review() if app.review.answers else otherwise()
 
 
+def _accept(app: Labeler) -> Action:
+    """Label a cluster that is chosen on the map, else keep the mask."""
+    return lambda: app.clusters.accept() if app.clusters.answers else app.labelling.accept()
+
+
 def _settle(app: Labeler, settling: Action, otherwise: Action) -> Action:
     """What a key does while disputes are settled and no mask is being drawn, and what it does else."""
     return lambda: settling() if app.settling.answers else otherwise()
@@ -130,6 +136,8 @@ def _escape(app: Labeler) -> None:
     going_on = next((one for one in (app.settling, app.review) if one.is_on), None)
     if app.checking.is_on:
         app.checking.end()
+    elif app.clusters.picks and session.mask is None and session.prompts.is_empty:
+        app.clusters.end()
     elif going_on is not None and session.mask is None and session.prompts.is_empty:
         going_on.end()
     else:

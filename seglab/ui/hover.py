@@ -52,7 +52,11 @@ class HoverPreview:
 
     def _is_wanted(self) -> bool:
         app = self._app
-        return self.is_on and app.toolbar.tool in POINTS and not (app.review.answers or app.checking.is_on)
+        return (
+            self.is_on
+            and app.toolbar.tool in POINTS
+            and not (app.review.answers or app.checking.is_on or app.clusters.picks)
+        )
 
     def _later(self) -> asyncio.TimerHandle | None:
         try:

@@ -73,6 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
     Command("check", ("Shift+q",), "Check the map, or end it", "Classes and objects"),
     Command("background", ("0",), "Answer: background", "Classes and objects"),
+    Command("clusters", ("Shift+k",), "Choose clusters on the map", "Classes and objects"),
     Command("scene:next", ("PageDown",), "Next scene of the project", "The map and the model"),
     Command("scene:previous", ("PageUp",), "Previous scene", "The map and the model"),
     Command("home", ("h",), "Show the whole scene", "The map and the model"),

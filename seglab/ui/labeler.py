@@ -13,6 +13,7 @@ from seglab.app.session import LabelSession
 from seglab.core.overlay import MapFrame, overlay_png
 from seglab.ui.checking import Checking
 from seglab.ui.class_panel import ClassPanel
+from seglab.ui.clusters import Clusters
 from seglab.ui.commands import commands
 from seglab.ui.comparing import Comparing
 from seglab.ui.connection import Connection
@@ -136,13 +137,15 @@ class Labeler(widgets.VBox):
         self.classes = ClassPanel(self.class_editing)
         self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback, on_distill=work.distill)
         self.maps = MapPanel(on_predict=work.predict)
+        self.clusters = Clusters(self)
         name = self.session.scene_name
         self.export = ExportPanel("" if len(self.session.scenes) == 1 else name, work.export)
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
         pixel = scene.grid.pixel_size_m
         self.objects = ObjectsPanel(self.object_editing, pixel, self.review_panel, self.session.imagery_of)
-        teach = widgets.VBox([self.model, self.maps, self.checking.section, self.suggesting.section, self.export])
+        sections = (self.model, self.maps, self.clusters.section, self.checking.section, self.suggesting.section)
+        teach = widgets.VBox([*sections, self.export])
         bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
         look = LookEditor(self.session.looks, bands, self.layering.choose_look)
         self.layers = LayersPanel(self.layering, look, has_basemap=not self.frame.is_plain)
@@ -176,6 +179,7 @@ class Labeler(widgets.VBox):
         self.refresh_model()
         self.refresh_prediction_state()
         self.refresh_mask()
+        self.clusters.refresh()
         with self.messages:
             self.project.restore_view()
             self.project.refresh()
@@ -227,8 +231,11 @@ class Labeler(widgets.VBox):
                 self.refresh_model()
                 self.refresh_prediction_state()
                 self.layering.refresh_classes()
+                self.clusters.refresh()
                 self.project.refresh()
                 self.scenes.refresh()
+            elif what == "clusters":
+                self.clusters.refresh()
             elif what == "check":
                 self.checking.refresh()
                 self._refresh_buttons()
@@ -276,6 +283,7 @@ class Labeler(widgets.VBox):
         self.view.show_mask(overlay)
         self.hover.clear()
         self.view.show_prompts(session.prompts)
+        self.clusters.refresh_hand()
         self._refresh_buttons()
 
     def _refresh_buttons(self) -> None:

@@ -34,6 +34,7 @@ class Labelling:
     def take_tool(self, tool: str) -> None:
         """A tool is in hand."""
         app = self._app
+        app.clusters.section.pick.value = False
         # the page's parts first: a map that has ceased to pan is the sign that the tool can be used
         app.page.tool = app.strokes.tool = app.view.tool = tool
         app.project.keep_view()
@@ -45,6 +46,9 @@ class Labelling:
             return
         if app.toolbar.tool == "select" or app.page.picking:
             app.selecting.pick(lat, lon, app.page.picking)
+            return
+        if positive is None and app.clusters.picks:
+            app.clusters.pick(lat, lon)
             return
         if positive is None:
             if app.toolbar.tool not in POINTS:

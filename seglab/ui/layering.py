@@ -15,6 +15,8 @@ from seglab.app.maps.map_rasters import (
     StyledRaster,
     change_raster,
     class_raster,
+    cluster_colours,
+    cluster_raster,
     confidence_raster,
     scene_raster,
 )
@@ -59,10 +61,12 @@ class Layering:
         self._asked = self.look  # without the stretch that was found for the date that is seen
         self._drawn: tuple[Any, ...] = ()
         self._veiled: frozenset[str] = frozenset()
+        self._clusters: Any = {}  # what the clusters on the map look like
         self._makers: dict[str, Callable[[], StyledRaster]] = {
             "prediction": lambda: class_raster(app.session),
             "confidence": lambda: confidence_raster(app.session),
             "changed": lambda: change_raster(app.session),
+            "clusters": lambda: cluster_raster(app.session, app.clusters.section.chosen),
         }
 
     def start(self) -> None:
@@ -220,6 +224,19 @@ class Layering:
                     self._fill(pane)
             self.refresh_state()
 
+    def refresh_clusters(self) -> None:
+        """Show the clusters as they are now, where they are to be seen."""
+        app = self._app
+        with app.messages:
+            drawn = cluster_colours(app.session, app.clusters.section.chosen)
+            if drawn != self._clusters:
+                self._clusters = drawn
+                if not drawn:
+                    app.imagery.drop("clusters")
+                elif app.layers.rows["clusters"].eye.value:
+                    app.imagery.show("clusters", self._makers["clusters"]())
+            self.refresh_state()
+
     def refresh_classes(self) -> None:
         """Show the maps again if their classes have other colours now, or went into others."""
         if self._meaning() != self._drawn:
@@ -252,6 +269,8 @@ class Layering:
             notes["changed"] = faint("Needs a second map of the scene.")
         else:
             notes["prediction"] = faint("Not mapped yet.")
+        if "clusters" not in there:
+            notes["clusters"] = faint("Find them under Model.")
         if "prediction" in there and app.session.dates:
             notes["prediction"] = faint(f"Made by {_model(app.session.state.prediction or {})}.")
         for layer in LAYERS:
@@ -266,6 +285,8 @@ class Layering:
         there = ["labels", "encoded", "imagery"]
         if "basemap" in self._app.view.rasters:
             there.append("basemap")
+        if session.clusters is not None:
+            there.append("clusters")
         if session.prediction is not None:
             there.append("prediction")
             if session.prediction.confidence_path.exists():
@@ -288,7 +309,7 @@ class Layering:
 
     def _fill(self, pane: str) -> None:
         """Put what a pane shows on the map, if it is not there yet and there is anything."""
-        if pane in MAPS and pane not in self._app.view.rasters and pane in self._there():
+        if pane in self._makers and pane not in self._app.view.rasters and pane in self._there():
             self._app.imagery.show(pane, self._makers[pane]())
         elif pane == "encoded":
             self.refresh_encoded()

@@ -47,6 +47,7 @@ LAYERS = (
     Layer("encoded", "Encoded", "windows in which a click is answered at once", False, 1.0),
     Layer("changed", "Changed", "pixels whose class differs between the two latest maps", False, 0.9),
     Layer("confidence", "Confidence", "how sure the class map is", False, 0.8),
+    Layer("clusters", "Clusters", "what looks alike and has no label yet", True, 0.6),
     Layer("prediction", "Class map", "the latest map of the scene", True, 0.6),
     Layer("imagery", "Imagery", "the scene", True, 1.0),
     Layer("basemap", "Basemap", "a map from the network, below the scene", True, 1.0),

@@ -25,7 +25,7 @@ class LongWork:
         self._app = app
         self.running: set[str] = set()
         """Kinds of jobs that run: "retrain", "distill", "predict", "suggest", "find", "propose", "import", "check",
-        "export", "compare", "merge"."""
+        "export", "compare", "merge", "clusters"."""
         self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
         self._left: list[LabelSession] = []
 
@@ -50,6 +50,7 @@ class LongWork:
             app.refresh_model()
             app.refresh_prediction_state()
             app.suggesting.refresh()
+            app.clusters.refresh()
 
         def end() -> None:
             self.running.discard(kind)

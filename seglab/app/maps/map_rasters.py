@@ -11,7 +11,7 @@ from seglab.app.project.view import TiledLayer, tiled_layer
 from seglab.app.session import LabelSession
 from seglab.core.overlay import MapFrame, Overlay, image_png
 from seglab.core.raster import Scene
-from seglab.errors import NoPredictionError
+from seglab.errors import ClusterError, NoPredictionError
 from seglab.inference.mapper import UNMAPPED
 from seglab.inference.sweep import Prediction
 from seglab.serve.changes import ClassMap, style_changes
@@ -25,6 +25,9 @@ PLAIN_SIZE = 2048
 
 CONFIDENCE_RAMP = "cividis"
 """For the confidence of a class map: dark is uncertain; made for colour-blind eyes too."""
+
+FADED = 60
+"""Opacity of clusters beside the chosen one, 0 to 255."""
 
 CHANGED = "#d01c8b"
 """Colour of the pixels whose class has changed, '#rrggbb'."""
@@ -50,6 +53,42 @@ def class_raster(session: LabelSession) -> StyledRaster:
     """
     colours = {value: parse_colour(colour) for value, colour in map_colours(session.state).items()}
     return style_raster(str(_latest(session).path), TileStyle((1,), colormap=colours))
+
+
+def cluster_colours(session: LabelSession, chosen: int | None = None) -> tuple[str, dict[int, tuple[int, ...]]] | None:
+    """How the clusters of a scene are drawn; None where there are none. Those that are labelled are drawn as labels.
+
+    Args:
+        session: of the scene.
+        chosen: number of a cluster beside which the others fade.
+
+    Returns:
+        The raster, and red, green, blue and opacity by value.
+    """
+    found, named = session.clusters, session.cluster_classes
+    if found is None:
+        return None
+    colours: dict[int, tuple[int, ...]] = {}
+    for cluster in found.clusters:
+        if cluster.number == chosen or cluster.number not in named:
+            alpha = FADED if chosen not in (None, cluster.number) else 255
+            colours |= dict.fromkeys(cluster.values, (*parse_colour(cluster.colour), alpha))
+    return str(found.path), colours
+
+
+def cluster_raster(session: LabelSession, chosen: int | None = None) -> StyledRaster:
+    """The clusters of a scene.
+
+    Args:
+        session, chosen: see `cluster_colours`.
+
+    Raises:
+        ClusterError: there are none yet.
+    """
+    drawn = cluster_colours(session, chosen)
+    if drawn is None:
+        raise ClusterError("there are no clusters of the scene yet; session.propose() finds them")
+    return style_raster(drawn[0], TileStyle((1,), colormap=drawn[1]))
 
 
 def confidence_raster(session: LabelSession) -> StyledRaster:
