@@ -222,8 +222,8 @@ class LabelSession(
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(session, what)` after every change; what is "mask", "labels", "proposals", "classes", "areas",
-        "check", "suggestions", "doubts", "round", "prediction", "clusters", "scale", "date", "encoded", "scenes", "view"
-        (see `view_problem`) or "closed". Some come from other threads.
+        "check", "suggestions", "doubts", "round", "prediction", "clusters", "scale", "date", "encoded", "scenes",
+        "view" (see `view_problem`) or "closed". Some come from other threads.
 
         Returns:
             A function that ends the subscription.

@@ -7,7 +7,7 @@ import traitlets
 
 from seglab.ui.page import script
 
-LAYER_PANES = ("basemap", "imagery", "second", "prediction", "confidence", "changed", "clusters", "encoded", "labels")
+LAYER_PANES = ("basemap", "imagery", "second", "prediction", "clusters", "confidence", "changed", "encoded", "labels")
 """Panes of the layers that a person shows, hides and fades, the lowest first."""
 
 _FIRST = 301
