@@ -51,20 +51,29 @@ def _usual(app: Labeler) -> dict[str, Action]:
         **{f"class:{n}": partial(_class, app, n) for n in range(1, CLASS_KEYS + 1)},
         "smaller": partial(app.toolbar.resize, -1),
         "larger": partial(app.toolbar.resize, 1),
-        "accept": _answer(app, app.review.confirm, _accept(app)),
+        "accept": _doubt(app, app.second_look.keep, _answer(app, app.review.confirm, _accept(app))),
         "reject": _answer(app, app.review.dismiss, app.labelling.reject),
         "escape": partial(_escape, app),
         "candidate": _settle(
             app,
             partial(app.settling.step, 1),
-            _answer(app, partial(app.review.step, 1), app.labelling.next_candidate),
+            _doubt(
+                app,
+                partial(app.second_look.step, 1),
+                _answer(app, partial(app.review.step, 1), app.labelling.next_candidate),
+            ),
         ),
         "preview": app.toolbar.toggle_preview,
         "undo": app.labelling.undo,
         "redo": app.labelling.redo,
         "objects": app.tabs.next,
         "review": app.review.toggle,
-        "review:back": _settle(app, partial(app.settling.step, -1), partial(app.review.step, -1)),
+        "review:back": _settle(
+            app,
+            partial(app.settling.step, -1),
+            _doubt(app, partial(app.second_look.step, -1), partial(app.review.step, -1)),
+        ),
+        "second_look": app.second_look.toggle,
         "check": app.checking.toggle,
         "clusters": app.clusters.toggle,
         "background": lambda: app.messages.show(f"0 answers 'background' in a check ({keys_of('check')})."),
@@ -114,13 +123,20 @@ def _settle(app: Labeler, settling: Action, otherwise: Action) -> Action:
     return lambda: settling() if app.settling.answers else otherwise()
 
 
+def _doubt(app: Labeler, second_look: Action, otherwise: Action) -> Action:
+    """What a key does while labels in doubt are looked at and no mask is being drawn, and what it does else."""
+    return lambda: second_look() if app.second_look.answers else otherwise()
+
+
 def _class(app: Labeler, number: int) -> None:
-    """Who is right in a dispute, or another class for the proposed object that is looked at; else a class in hand."""
+    """Who is right in a dispute, or another class for the object that is looked at; else a class in hand."""
     if app.settling.answers:
         if number <= len(SIDES):
             app.settling.answer(SIDES[number - 1])
     elif app.review.answers:
         app.review.choose_number(number)
+    elif app.second_look.answers:
+        app.second_look.choose_number(number)
     else:
         app.classes.choose_number(number)
 
@@ -133,7 +149,7 @@ def _escape(app: Labeler) -> None:
         sheet.show(False)
     if sheets:
         return
-    going_on = next((one for one in (app.settling, app.review) if one.is_on), None)
+    going_on = next((one for one in (app.settling, app.review, app.second_look) if one.is_on), None)
     if app.checking.is_on:
         app.checking.end()
     elif app.clusters.picks and session.mask is None and session.prompts.is_empty:

@@ -88,10 +88,13 @@ class ObjectEditing:
         app.view.show_selected([o.geometry for o in chosen], proposed=app.review.is_on)
         if app.review.is_on and chosen:
             app.review.go(chosen[0].id)
+        elif app.second_look.is_on and chosen:
+            app.second_look.go(chosen[0].id)
 
     def filtered(self) -> None:
-        """The list shows other objects; the proposed ones are reviewed."""
+        """The list shows other objects; the proposed ones are reviewed, those in doubt looked at again."""
         self._app.review.filtered()
+        self._app.second_look.filtered()
 
     def go_to(self, obj: LabelledObject | ProposedObject) -> None:
         """Show an object on the map."""

@@ -71,6 +71,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("alike", ("Shift+g",), "Find more like this", "Classes and objects"),
     Command("review", ("q",), "Review proposals, or end it", "Classes and objects"),
     Command("review:back", ("Shift+n",), "Back to the one before", "Classes and objects", repeats=True),
+    Command("second_look", ("Shift+u",), "Labels in doubt, or end it", "Classes and objects"),
     Command("check", ("Shift+q",), "Check the map, or end it", "Classes and objects"),
     Command("background", ("0",), "Answer: background", "Classes and objects"),
     Command("clusters", ("Shift+k",), "Choose clusters on the map", "Classes and objects"),

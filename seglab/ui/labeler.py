@@ -38,6 +38,7 @@ from seglab.ui.project_work import ProjectWork
 from seglab.ui.review_panel import ReviewPanel
 from seglab.ui.reviewing import Review
 from seglab.ui.scenes import Scenes
+from seglab.ui.second_look import SecondLook
 from seglab.ui.selecting import Selecting
 from seglab.ui.settling import Settling
 from seglab.ui.sheet import Sheet
@@ -94,6 +95,7 @@ class Labeler(widgets.VBox):
         self.class_editing = ClassEditing(self)
         self.object_editing = ObjectEditing(self)
         self.review = Review(self)
+        self.second_look = SecondLook(self)
         self.selecting = Selecting(self)
         self.hover = HoverPreview(self)
         self.imagery = Imagery(self)
@@ -143,7 +145,8 @@ class Labeler(widgets.VBox):
         self.review_panel = ReviewPanel(self.review)
         scene = self.session.scene
         pixel = scene.grid.pixel_size_m
-        self.objects = ObjectsPanel(self.object_editing, pixel, self.review_panel, self.session.imagery_of)
+        below = (self.review_panel, self.second_look.panel)
+        self.objects = ObjectsPanel(self.object_editing, pixel, *below, self.session.imagery_of)
         sections = (self.model, self.maps, self.clusters.section, self.checking.section, self.suggesting.section)
         teach = widgets.VBox([*sections, self.export])
         bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
@@ -241,6 +244,8 @@ class Labeler(widgets.VBox):
                 self._refresh_buttons()
             elif what == "suggestions":
                 self.suggesting.refresh()
+            elif what == "doubts":
+                self.refresh_objects()
             elif what == "proposals":
                 self.refresh_objects()
                 self._refresh_buttons()
@@ -304,8 +309,10 @@ class Labeler(widgets.VBox):
         objects, classes = self.session.objects, self.session.classes
         drawn = [o for o in objects if o.class_name not in self.classes.hidden]
         self.view.show_labels(drawn, classes)
-        self.objects.show(objects, list(classes), self.review.shown(), len(self.session.proposals))
+        proposed, doubted = self.review.shown(), self.second_look.shown()
+        self.objects.show(objects, list(classes), proposed, len(self.session.proposals), doubted)
         self.review.refresh()
+        self.second_look.refresh()
         self.object_editing.selection_changed()  # its outline may have changed
         self.settling.refresh()
         self.tabs.tabs["Objects"].description = f"Objects ({len(objects)})"

@@ -25,7 +25,7 @@ class LongWork:
         self._app = app
         self.running: set[str] = set()
         """Kinds of jobs that run: "retrain", "distill", "predict", "suggest", "find", "propose", "import", "check",
-        "export", "compare", "merge", "clusters"."""
+        "export", "compare", "merge", "clusters", "second look"."""
         self._begun: list[tuple[LabelSession, jobs.Job[Any]]] = []
         self._left: list[LabelSession] = []
 
@@ -51,6 +51,7 @@ class LongWork:
             app.refresh_prediction_state()
             app.suggesting.refresh()
             app.clusters.refresh()
+            app.second_look.refresh()
 
         def end() -> None:
             self.running.discard(kind)

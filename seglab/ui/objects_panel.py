@@ -24,8 +24,9 @@ PAGE = 80
 NOTHING_YET = f"Nothing is accepted yet. Click an object on the map; {keys_of('accept')} accepts its mask."
 ALL_CLASSES = "All classes"
 PROPOSED = "Proposed"
-STATES = ("All", PROPOSED, "Unsure", "With note")
-"""Review states to filter by: accepted objects but for PROPOSED."""
+SECOND_LOOK = "Second look"
+STATES = ("All", PROPOSED, "Unsure", "With note", SECOND_LOOK)
+"""Review states to filter by: accepted objects but for PROPOSED; SECOND_LOOK: those whose labels rounds contradict."""
 
 
 class ObjectHandlers(Protocol):
@@ -123,15 +124,22 @@ class ObjectsPanel(widgets.VBox):
         handlers: what the buttons call.
         pixel_m: side of a scene pixel, metres; None: areas are in pixels.
         review: stands below the list in place of the actions while it shows the proposed objects.
+        second_look: stands below the list while it shows the labels in doubt.
         scene_of: gives the imagery of an object's date, for its thumbnail.
     """
 
     def __init__(
-        self, handlers: ObjectHandlers, pixel_m: float | None, review: widgets.Widget, scene_of: Callable[[str], Scene]
+        self,
+        handlers: ObjectHandlers,
+        pixel_m: float | None,
+        review: widgets.Widget,
+        second_look: widgets.Widget,
+        scene_of: Callable[[str], Scene],
     ) -> None:
-        self._handlers, self._pixel_m, self._review = handlers, pixel_m, review
+        self._handlers, self._pixel_m, self._review, self._second_look = handlers, pixel_m, review, second_look
         self._objects: tuple[LabelledObject, ...] = ()
         self._proposed: tuple[ProposedObject, ...] = ()
+        self._doubted: tuple[LabelledObject, ...] = ()
         self._waiting = 0
         self._shown: list[LabelledObject] | list[ProposedObject] = []
         self._classes: list[str] = []
@@ -148,7 +156,7 @@ class ObjectsPanel(widgets.VBox):
         for box in (self.by_class, self.by_state):
             box.observe(lambda _: self._filter_chosen(), names=["value"])
         filters = row(self.by_class, self.by_state)
-        super().__init__([filters, self.list, self.count, self._actions, review])
+        super().__init__([filters, self.list, self.count, second_look, self._actions, review])
         self._show_actions()
         self.add_class("seglab-section")
         self.add_class("seglab-objects-panel")
@@ -186,12 +194,18 @@ class ObjectsPanel(widgets.VBox):
         """Whether the proposed objects are shown."""
         return self.by_state.value == PROPOSED
 
+    @property
+    def is_second_look(self) -> bool:
+        """Whether the labels in doubt are shown."""
+        return self.by_state.value == SECOND_LOOK
+
     def show(
         self,
         objects: Sequence[LabelledObject],
         classes: Sequence[str],
         proposed: Sequence[ProposedObject] = (),
         waiting: int = 0,
+        doubted: Sequence[LabelledObject] = (),
     ) -> None:
         """Show the objects.
 
@@ -200,9 +214,10 @@ class ObjectsPanel(widgets.VBox):
             classes: names, in order.
             proposed: proposed objects in the order of the review; used while they are shown.
             waiting: how many proposed objects there are in all.
+            doubted: those of the objects whose labels are in doubt, in order; used while they are shown.
         """
         self._objects, self._proposed, self._waiting = tuple(objects), tuple(proposed), waiting
-        self._classes = list(classes)
+        self._classes, self._doubted = list(classes), tuple(doubted)
         self._following = True
         for box, options in ((self.by_class, [ALL_CLASSES, *classes]), (self.class_of, list(classes))):
             if list(box.options) != options:
@@ -221,6 +236,7 @@ class ObjectsPanel(widgets.VBox):
     def _show_actions(self) -> None:
         set_shown(self._actions, not self.is_review)
         set_shown(self._review, self.is_review)
+        set_shown(self._second_look, self.is_second_look)
 
     def _filter(self) -> None:
         wanted, state = self.by_class.value, self.by_state.value
@@ -237,6 +253,8 @@ class ObjectsPanel(widgets.VBox):
             self._follow_selection()
 
     def _accepted(self, wanted: str, state: str) -> list[LabelledObject]:
+        if state == SECOND_LOOK:
+            return [o for o in self._doubted if wanted in (ALL_CLASSES, o.class_name)]
         return [
             o
             for o in reversed(self._objects)

@@ -53,6 +53,7 @@ class Settling:
         app.checking.end()
         if app.review.is_on:
             app.review.end()
+        app.second_look.end()
         self._compared, self._looked_at = compared, None
         self._queue = ReviewQueue(ORDER)
         self._queue.follow(compared.open_disputes(app.session.state))

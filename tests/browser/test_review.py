@@ -25,6 +25,13 @@ session.propose_objects([box(*p) for p in places], ["water"] * 23, [0.95, 0.9, 0
                         origin="class map of round 2", crs="pixel")
 """
 DIRTY = "() => window.jupyterapp.shell.currentWidget.context.model.dirty"
+DOUBT = """
+from seglab.app.labels.doubts import Doubt
+for place in ((100, 100, 160, 150), (220, 110, 300, 170), (120, 240, 190, 300)):
+    session.paint(box(*place), crs="pixel"); session.accept("water")
+words = "Rounds 2 and 3 see 'field' on 88% of it, 'water' on 7%; round 3 has learned from it"
+session._doubts = tuple(Doubt(o, "field", 0.8, (2, 3), words) for o in session.objects[:2])
+"""
 ON_SCREEN = """
 lat, lon = labeler.frame.to_map({0}, {1})
 (s, w), (n, e) = labeler.view.view
@@ -50,7 +57,7 @@ def on_screen(lab: Lab, page: Page, col: float, row: float) -> tuple[float, floa
 
 
 def progress_is(page: Page, text: str) -> None:
-    shown = page.locator(".seglab-review .seglab-progress")
+    shown = page.locator(".seglab-review:not(.seglab-hidden) .seglab-progress")
     wait_for(lambda: shown.inner_text().strip() == text, f"the progress {text!r}", page)
 
 
@@ -91,6 +98,31 @@ def test_review_by_keys(page: Page, app: Lab) -> None:
     page.locator(".seglab-mapbox .leaflet-container").focus()
     page.keyboard.press("Escape")
     wait_for(lambda: ink(page, "proposed") == 0, "the end of the review", page)
+    assert page.console == []
+
+
+def test_a_second_look_by_keys(page: Page, app: Lab) -> None:
+    app.run(DOUBT, NOTEBOOK)
+    page.locator(".seglab-mapbox .leaflet-container").focus()
+    page.keyboard.press("Shift+U")
+    progress_is(page, "1 of 2")
+    page.locator(".seglab-doubt [role=status]", has_text="Rounds 2 and 3 see 'field'").wait_for()
+    pictures = page.locator(".seglab-object img[src^='data:image/jpeg']")
+    wait_for(lambda: pictures.count() == 2, "two thumbnails", page)
+    wait_for_rest(page, app, NOTEBOOK)
+    for name in ("Dark", "Light"):
+        theme(page, name)
+        screenshot(page, f"second_look_{name.lower()}")
+    page.keyboard.press("a")
+    progress_is(page, "2 of 2")
+    page.keyboard.press("2")
+    progress_is(page, "all 2 done")
+    said = "print(*[(o.class_name, o.kept) for o in session.objects])"
+    assert app.run(said, NOTEBOOK) == "('water', True) ('field', False) ('water', False)\n"
+    page.keyboard.press("z")
+    progress_is(page, "2 of 2")
+    page.keyboard.press("Escape")
+    wait_for(lambda: page.locator(".seglab-object").count() == 3, "all objects", page)
     assert page.console == []
 
 

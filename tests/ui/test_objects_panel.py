@@ -59,7 +59,7 @@ def handlers() -> Handlers:
 
 @pytest.fixture
 def panel(handlers) -> ObjectsPanel:
-    made = ObjectsPanel(handlers, 10.0, widgets.VBox(), no_scene)
+    made = ObjectsPanel(handlers, 10.0, widgets.VBox(), widgets.VBox(), no_scene)
     made.show(objects(6), CLASSES)
     return made
 
@@ -96,7 +96,7 @@ def test_filters(panel):
 
 
 def test_empty_list_says_why(handlers):
-    panel = ObjectsPanel(handlers, None, widgets.VBox(), no_scene)
+    panel = ObjectsPanel(handlers, None, widgets.VBox(), widgets.VBox(), no_scene)
     panel.show([], CLASSES)
     assert panel.list.empty.startswith("Nothing is accepted yet. Click an object")
     panel.show(objects(1), CLASSES)
@@ -158,7 +158,7 @@ def test_nothing_selected_nothing_to_do(panel):
 
 
 def test_ten_thousand_objects_are_one_widget_and_one_page_of_rows(handlers):
-    panel = ObjectsPanel(handlers, 10.0, widgets.VBox(), no_scene)
+    panel = ObjectsPanel(handlers, 10.0, widgets.VBox(), widgets.VBox(), no_scene)
     many = objects(10_000)
     start = time.perf_counter()
     panel.show(many, CLASSES)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from seglab.app.annotators.disputes import Dispute
+from seglab.app.labels.doubts import Doubt
 from seglab.app.labels.proposed import ProposedObject, by_nearness, by_score
 
-Waiting = TypeVar("Waiting", ProposedObject, Dispute)
+Waiting = TypeVar("Waiting", ProposedObject, Dispute, Doubt)
 
 ORDERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
     "By score": by_score,
@@ -18,7 +19,7 @@ ORDERS: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
 
 
 class ReviewQueue(Generic[Waiting]):
-    """Proposed objects, or disputes. An answered one keeps its place, so that undo brings it back there.
+    """Proposed objects, disputes, or labels in doubt. An answered one keeps its place: undo brings it back there.
 
     Args:
         order: one of ORDERS; disputes have no score.
