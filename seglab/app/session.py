@@ -129,7 +129,7 @@ class LabelSession(
         self._ahead = self._prefetcher()
         self._surveyor = Surveyor()
         self._queue = SuggestionQueue(self)
-        self._doubts = ()
+        self._doubts = None
         self.problem: str | None = None
         """Why the project's round is not in use, if it could not be loaded when the session was opened."""
         self._take_saved_round()

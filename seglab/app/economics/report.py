@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 from seglab.app.economics.accounts import Accounts, accounts_of
@@ -52,12 +53,13 @@ def project_accounts(project: Project, chronicle: Chronicle) -> Accounts:
     return accounts_of(project.events(), objects, _rounds(project))
 
 
-def report_of(project: Project, chronicle: Chronicle) -> str:
+def report_of(project: Project, chronicle: Chronicle, in_doubt: Mapping[str, int] = MappingProxyType({})) -> str:
     """The page.
 
     Args:
         project: the folder; only read.
         chronicle: its log, followed.
+        in_doubt: how many labels a second look has found that nobody has answered yet, by scene.
 
     Raises:
         ProjectDamagedError: the manifest lacks something.
@@ -67,7 +69,7 @@ def report_of(project: Project, chronicle: Chronicle) -> str:
     name = project.folder.stem
     parts = [
         f"<h1>{_text(name)}</h1><p class='note'>{_text(_made())}</p>",
-        _section("Labels", *(_labels(card, states[card["name"]]) for card in scene_cards(project.manifest))),
+        _section("Labels", *(_labels(c, states[c["name"]], in_doubt) for c in scene_cards(project.manifest))),
         _section("What they cost", *_effort(accounts)),
         _section("Rounds", *_learning(accounts, _rounds(project))),
         _section("Checks of maps", *_checks(project, states)),
@@ -85,7 +87,7 @@ def _made() -> str:
     return f"made on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by seglab {version('seglab')}"
 
 
-def _labels(card: dict[str, Any], state: State) -> str:
+def _labels(card: dict[str, Any], state: State, in_doubt: Mapping[str, int]) -> str:
     areas = Areas(grid_of(card)).table(state.objects, state.classes, state.overlaps == ALLOWED)
     rows = []
     for name, row in areas.iterrows():
@@ -94,6 +96,9 @@ def _labels(card: dict[str, Any], state: State) -> str:
     unsure, waiting = sum(o.unsure for o in state.objects), len(state.proposals)
     notes = [f"extents reviewed: {len(state.reviewed)}"]
     notes += [f"objects marked unsure: {unsure}"] if unsure else []
+    kept, doubts = sum(o.kept for o in state.objects), in_doubt.get(card["name"])
+    notes += [f"labels that rounds contradict: {doubts}"] if doubts is not None else []
+    notes += [f"labels kept after a second look: {kept}"] if kept else []
     notes += [f"proposals that wait for an answer: {waiting}"] if waiting else []
     return (
         f"<h3>{_text(card['name'])}</h3>"

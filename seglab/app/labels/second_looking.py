@@ -45,7 +45,7 @@ class SecondLooking:
 
     _ledger: Ledger
     _learner: Learner
-    _doubts: tuple[Doubt, ...]
+    _doubts: tuple[Doubt, ...] | None
     scene_name: str
     state: State
     rounds: list[Round]
@@ -88,7 +88,7 @@ class SecondLooking:
     def doubts(self) -> tuple[Doubt, ...]:
         """What the last `second_look` has found, without what was kept, changed or deleted since."""
         now = {o.id: o for o in self.state.objects}
-        return tuple(one for one in self._doubts if _stands(one.object, now.get(one.id)))
+        return tuple(one for one in self._doubts or () if _stands(one.object, now.get(one.id)))
 
     def keep(self, *object_ids: int) -> None:
         """Say that objects are right as they are; `second_look` leaves them out until their class is changed.

@@ -72,6 +72,17 @@ def test_a_wrong_label_is_found_and_said_in_words(session: LabelSession, wrong: 
     assert told[-1][0] == told[-1][1] == len(told)
 
 
+def test_the_report_counts_them(session: LabelSession, wrong: int, tmp_path: Path) -> None:
+    def written() -> str:
+        return session.report(tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert "contradict" not in written()
+    session.second_look()
+    assert "labels that rounds contradict: 1" in written() and "second look" not in written()
+    session.keep(wrong)
+    assert "labels that rounds contradict: 0; labels kept after a second look: 1" in written()
+
+
 def test_a_kept_label_is_not_asked_again_until_its_class_changes(session: LabelSession, wrong: int) -> None:
     session.second_look()
     session.keep(wrong)
