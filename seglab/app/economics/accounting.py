@@ -35,7 +35,8 @@ class Accounting:
 
     def report(self, path: str | Path = "report.html") -> Path:
         """Write what there is to know of the project into one HTML file that needs no other: classes and hectares, what
-        they have cost, how many are in doubt after a `second_look`, rounds with their accuracy, checks of maps, settings.
+        they have cost, rounds with their accuracy, checks of maps, settings; after a `second_look` also how many labels
+        are in doubt.
 
         Raises:
             WriteError: the file could not be written, or is the scene itself.
