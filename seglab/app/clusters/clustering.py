@@ -132,8 +132,9 @@ class Clustering:
     def name_cluster(self, number: int, class_name: str, least_area_px: int | None = None) -> list[LabelledObject]:
         """Accept the regions of a cluster as objects of a class; one action, which undo takes back.
 
-        What others made stays as it is: regions take ground only where nothing is accepted but by clusters. A cluster
-        that was named before is of the new class then. Rounds learn from the objects as from any other.
+        What a person made or changed stays as it is: regions take ground only where nothing is accepted but by
+        clusters, and nobody has changed it. A cluster that was named before is of the new class then. Rounds learn from
+        the objects as from any other.
 
         Args:
             number: of the cluster.
@@ -146,7 +147,7 @@ class Clustering:
         with self._ledger.acting():
             found = self._clusters()
             cluster = found.cluster(number)
-            outlines = free_of_others(found.regions(cluster, least_area_px), self.state)
+            outlines = free_of_others(found.regions(cluster, least_area_px), self.state, self._ledger.in_force())
             if not outlines:
                 raise ClusterError(
                     f"cluster {number} has no region that is large enough and not labelled already; choose another one"

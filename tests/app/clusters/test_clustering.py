@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.transform import from_origin
 
 import seglab
@@ -120,6 +121,22 @@ def test_what_a_person_made_stays(session: LabelSession) -> None:
     kept = next(o for o in session.objects if o.id == mine.id)
     assert kept.geometry.equals(mine.geometry)
     assert all(o.geometry.intersection(kept.geometry).area == 0 for o in session.objects if o.id != mine.id)
+
+
+def test_what_a_person_changed_of_a_cluster_is_theirs(session: LabelSession) -> None:
+    cluster = session.cluster_at(70, 60, crs="pixel")
+    whole = max(session.name_cluster(cluster.number, "water"), key=lambda o: o.geometry.area)
+    hole = shapely.box(60, 50, 80, 70)
+    session.refine(whole.id)
+    session.paint(hole, positive=False, crs="pixel")
+    corrected = session.accept("water")
+    assert session.object_at(70, 60, crs="pixel") is None
+    with pytest.raises(ClusterError, match="labelled already"):
+        session.name_cluster(cluster.number, "sea")
+    assert next(o for o in session.objects if o.id == corrected.id).geometry.equals(corrected.geometry)
+    assert session.object_at(70, 60, crs="pixel") is None
+    session.delete(corrected.id)
+    assert session.name_cluster(cluster.number, "sea")
 
 
 def test_merge_and_separate(session: LabelSession) -> None:
