@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 AROUND = 0.05
 """How much of the ground around a window is shown with it, in sizes of the window on each side."""
+BUSY = "{what} are being looked for already; wait for them, or cancel that."
 NOTHING = "There is nothing to suggest: every window{where} is labelled, reviewed or skipped."
 
 
@@ -27,6 +28,8 @@ class Suggesting:
     def __init__(self, app: Labeler) -> None:
         self._app = app
         self._looked_at: Suggestion | None = None
+        self._round_waits = False
+        """Whether another round came into use while suggestions were looked for."""
         self.section = SuggestSection(self, app.session.strategies)
         self.bar = SuggestBar(self)
 
@@ -36,7 +39,9 @@ class Suggesting:
         """Look for windows that are worth labelling."""
         app, wish = self._app, self.section
         with app.messages:
-            if "suggest" not in app.work.running:
+            if "suggest" in app.work.running:
+                app.messages.show(BUSY.format(what="Suggestions"), "warning")
+            else:
                 job = app.session.queue.fill(wish.count.value, wish.strategy.value)
                 app.work.follow("suggest", job, self._suggested)
 
@@ -62,9 +67,10 @@ class Suggesting:
         )
 
     def follow_round(self) -> None:
-        """Another round may be in use: what is left is ranked anew by it."""
+        """Another round may be in use: what is left is ranked anew by it, after a search that runs."""
         app = self._app
-        if app.session.queue.outdated and "suggest" not in app.work.running:
+        self._round_waits = "suggest" in app.work.running
+        if app.session.queue.outdated and not self._round_waits:
             app.work.follow("suggest", app.session.queue.refresh(), lambda found: None)
 
     # -- going through them
@@ -92,7 +98,7 @@ class Suggesting:
             if queue.current is None:
                 self._say_none()
                 return
-            if app.session.mask is not None or not app.session.prompts.is_empty:
+            if self._holds_mask:
                 app.messages.show("Accept or reject the mask in hand first.", "warning")
                 return
             queue.done() if how == "done" else queue.skip()
@@ -106,6 +112,11 @@ class Suggesting:
         with self._app.messages:
             self._app.session.queue.clear()
             self._app.keyboard.focus_map()
+
+    @property
+    def _holds_mask(self) -> bool:
+        """Whether a mask, or what asks for one, waits for an answer."""
+        return self._app.session.mask is not None or not self._app.session.prompts.is_empty
 
     def _say_none(self) -> None:
         self._app.messages.show(f"No window is suggested now; {keys_of('suggest')} looks for some.")
@@ -121,13 +132,21 @@ class Suggesting:
                 self._say_none()
             elif session.proposals_within(current.geometry, crs="pixel"):
                 app.review.begin(current.geometry)
-            elif "find" not in app.work.running:
+            elif "find" in app.work.running:
+                app.messages.show(BUSY.format(what="Objects"), "warning")
+            else:
                 job = session.find_objects(within=current.geometry, crs="pixel")
-                app.work.follow("find", job, lambda found: self._found(current))
+                app.work.follow("find", job, lambda found: self._found(current, len(found)))
 
-    def _found(self, window: Suggestion) -> None:
+    def _found(self, window: Suggestion, count: int) -> None:
+        """Review what was found, unless a person has gone on meanwhile."""
         app = self._app
-        if app.session.queue.current == window:  # a person may have gone on meanwhile
+        what = f"Found {count} object{'' if count == 1 else 's'} in the window"
+        if app.session.queue.current != window:
+            app.messages.show(f"{what} that you have left; {keys_of('review')} reviews what is proposed.", "done")
+        elif self._holds_mask or app.checking.is_on:
+            app.messages.show(f"{what}; {keys_of('suggestion:objects')} reviews.", "done")
+        else:
             app.review.begin(window.geometry)
 
     # -- what it shows
@@ -153,3 +172,5 @@ class Suggesting:
                 app.review.end()
             if current is not None:
                 app.view.fly_to(current.geometry, AROUND)
+        if self._round_waits and "suggest" not in running:
+            self.follow_round()

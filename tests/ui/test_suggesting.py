@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from shapely.geometry import box
 
+from seglab import jobs
 from seglab.active.survey import Suggestion
 from seglab.core.windows import Window
 from seglab.errors import SuggestionError
@@ -155,6 +157,71 @@ def test_a_round_ranks_anew_and_the_place_stays(queued, hand, offered, monkeypat
     assert windows == [one.window for one in made(((0, 0), (160, 0), (160, 160), (300, 200)))]
 
 
+def test_a_round_during_a_search_is_followed_after_it(queued, hand, offered, monkeypatch) -> None:
+    session, go_on = queued.session, threading.Event()
+    suggested = session._suggested
+
+    def held_up(*args):
+        assert go_on.wait(30)
+        return suggested(*args)
+
+    def by_an_earlier_round(suggestions, current, ranked_by):
+        monkeypatch.setattr(session.queue, "_put", put)
+        put(suggestions, current, ranked_by + 7)
+
+    put = session.queue._put
+    monkeypatch.setattr(session.queue, "_put", by_an_earlier_round)
+    monkeypatch.setattr(session, "_suggested", held_up)
+    queued.suggesting.section.suggest.click()
+    session._ledger.tell("round")  # while it looks around
+    assert len(offered["asked"]) == 1
+    go_on.set()
+    hand.until(lambda: len(offered["asked"]) == 3 and not queued.work.running, "the ranking by that round")
+    assert not session.queue.outdated
+
+
+def test_what_is_being_looked_for_is_said(queued, hand, monkeypatch) -> None:
+    session, go_on = queued.session, threading.Event()
+
+    def wait(*args, **options):
+        return jobs.start(lambda reporter: go_on.wait(30) and (), title="a job")
+
+    monkeypatch.setattr(session, "find_objects", wait)
+    queued.command("suggestion:objects")
+    queued.command("suggestion:objects")
+    assert "being looked for already" in queued.messages.text and queued.messages.kind == "warning"
+    monkeypatch.setattr(session.queue, "fill", wait)
+    queued.command("suggestion:previous")  # the last one, after which more are looked for
+    queued.command("suggest")
+    queued.command("suggest")
+    assert "being looked for already" in queued.messages.text
+    go_on.set()
+    hand.until(lambda: not queued.work.running, "the end of both")
+
+
+def test_objects_found_wait_for_the_mask_in_hand(queued, hand, monkeypatch) -> None:
+    session, go_on = queued.session, threading.Event()
+
+    def find(within, crs):
+        def work(reporter):
+            assert go_on.wait(30)
+            return session.propose_objects([box(20, 20, 40, 40)], ["water"], origin="a test", crs="pixel")
+
+        return jobs.start(work, title="find objects")
+
+    monkeypatch.setattr(session, "find_objects", find)
+    queued.command("suggestion:objects")
+    hand.click(*LAKE)
+    hand.until(lambda: session.mask is not None, "the mask")
+    go_on.set()
+    hand.until(lambda: not queued.work.running and session.proposals, "the object")
+    assert not queued.review.is_on and "Found 1 object in the window; Shift+O reviews" in queued.messages.text
+    queued.command("accept")
+    assert len(session.objects) == 1 and len(session.proposals) == 1
+    queued.command("suggestion:objects")
+    assert queued.review.is_on
+
+
 def test_objects_in_the_window_are_reviewed_by_keys(queued) -> None:
     outlines = [box(20, 20, 40, 40), box(60, 60, 90, 90), box(300, 20, 320, 40)]
     queued.session.propose_objects(outlines, ["water"] * 3, [0.9, 0.8, 0.7], origin="a test", crs="pixel")
@@ -174,8 +241,6 @@ def test_the_model_looks_for_objects_where_none_is_proposed(queued, hand, monkey
     asked = {}
 
     def find(within, crs):
-        from seglab import jobs
-
         asked.update(within=within, crs=crs)
         outline = box(20, 20, 40, 40)
         work = lambda r: queued.session.propose_objects([outline], ["water"], origin="a test", crs="pixel")  # noqa: E731

@@ -44,9 +44,7 @@ def budget(scene: Scene, size: int, scale: int, state: State, looks: float = 1.0
     return max(1, int(min(MOST_WINDOWS, max(LEAST_WINDOWS, SHARE_OF_MAP * rows * cols * share)) / looks))
 
 
-def candidates(
-    scene: Scene, size: int, scale: int, state: State, most: int, without: Collection[BaseGeometry] = ()
-) -> list[Window]:
+def candidates(scene: Scene, size: int, scale: int, state: State, most: int) -> list[Window]:
     """Windows with data spread evenly over the area of interest, but for those that a person has reviewed or skipped:
     those without any label, from which rounds may learn, where there are some, else all.
 
@@ -56,16 +54,14 @@ def candidates(
     Args:
         scene, size, scale, state: see `budget`.
         most: how many.
-        without: ground that is out of the question besides, scene pixels.
     """
     _, valid, factor = scene.preview()
     windows = [w for w in sweep_windows(scene.grid.shape, size, 0.0, scale) if _share(w, valid, factor) >= MOSTLY]
     windows = _in_area(windows, state.area_of_interest)
     answered = STRtree([*state.reviewed, *state.never_suggest])
     windows = [w for w in windows if covered(w.clip(scene.grid.shape).polygon, answered) < MOSTLY]
-    outside = _apart(windows, without)
     labelled = [*(o.geometry for o in state.objects), *state.reviewed, *kept_out(state)]
-    free = _apart(outside, labelled) or outside
+    free = _apart(windows, labelled) or windows
     return sorted(sorted(free, key=_turn)[:most], key=lambda w: (w.row, w.col))
 
 

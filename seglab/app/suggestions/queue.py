@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,7 +40,6 @@ class QueueOwner(Protocol):
         name: str | None,
         reference: str | Path | None,
         seed: int,
-        without: Sequence[shapely.Geometry],
     ) -> list[Suggestion]: ...
 
     def review(self, polygon: BaseGeometry, crs: Any = None) -> None:
@@ -130,9 +129,7 @@ class SuggestionQueue:
         Raises:
             SuggestionError: no window is looked at.
         """
-        with self._owner._ledger.acting():
-            self._owner.review(self._looked_at().geometry, crs="pixel")
-            return self.current
+        return self._answer(self._owner.review)
 
     def skip(self) -> Suggestion | None:
         """Leave out the window that is looked at: it is not suggested again in this project; undo takes it back.
@@ -143,9 +140,7 @@ class SuggestionQueue:
         Raises:
             SuggestionError: no window is looked at.
         """
-        with self._owner._ledger.acting():
-            self._owner.never_suggest(self._looked_at().geometry, crs="pixel")
-            return self.current
+        return self._answer(self._owner.never_suggest)
 
     def clear(self) -> None:
         """Forget the suggestions; what is done or skipped stays so."""
@@ -174,11 +169,12 @@ class SuggestionQueue:
             JobRunningError: suggestions are being looked for.
             From the job: SuggestionError, LabelsFileError, see `LabelSession.suggest`; all stays as it is.
         """
-        self._wish = (strategy, reference, seed)
+        wish = (strategy, reference, seed)
 
         def work(reporter: jobs.Reporter) -> tuple[Suggestion, ...]:
             by = self._owner.round
-            found = self._owner._suggested(reporter, count, *self._wish, ())
+            found = self._owner._suggested(reporter, count, *wish)
+            self._wish = wish  # only now: a search that fails leaves it
             self._put(tuple(found), 0 if found else None, by)
             return self._suggestions
 
@@ -199,7 +195,7 @@ class SuggestionQueue:
 
         def work(reporter: jobs.Reporter) -> tuple[Suggestion, ...]:
             by, total = self._owner.round, self.total
-            found = self._owner._suggested(reporter, total, *self._wish, ())
+            found = self._owner._suggested(reporter, total, *self._wish)
             with self._owner._ledger.acting():
                 kept = self._kept()  # a person may have gone on meanwhile
                 tree = STRtree([one.geometry for one in kept])
@@ -246,11 +242,15 @@ class SuggestionQueue:
         self._owner._ledger.tell("suggestions")
         return self.current
 
-    def _looked_at(self) -> Suggestion:
-        found = self.current
-        if found is None:
-            raise SuggestionError("no window is suggested; ask for some with session.queue.fill() first")
-        return found
+    def _answer(self, say: Callable[..., None]) -> Suggestion | None:
+        """Say something of the window that is looked at; the next one."""
+        with self._owner._ledger.lock:
+            # Before the log is followed: an answer of another notebook would put a window here that nobody has seen.
+            looked_at = self.current
+            if looked_at is None:
+                raise SuggestionError("no window is suggested; ask for some with session.queue.fill() first")
+            say(looked_at.geometry, crs="pixel")
+            return self.current
 
     @contextmanager
     def _following(self) -> Iterator[None]:

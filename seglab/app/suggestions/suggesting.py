@@ -77,7 +77,7 @@ class Suggesting:
             SuggestionError: no such strategy, or it lacks what it compares with.
             LabelsFileError: the reference cannot be used as it is.
         """
-        return self._suggested(reporter or jobs.SilentReporter(), count, strategy, reference, seed, ())
+        return self._suggested(reporter or jobs.SilentReporter(), count, strategy, reference, seed)
 
     # -- parts
 
@@ -88,7 +88,6 @@ class Suggesting:
         name: str | None,
         reference: str | Path | None,
         seed: int,
-        without: Sequence[shapely.Geometry],
     ) -> list[Suggestion]:
         with self._ledger.acting():  # not while looking around, which takes a while
             current, state = self._learner.current.on(self.date), self.state
@@ -100,7 +99,6 @@ class Suggesting:
             strategy,
             earlier=self._earlier(current.number),
             reference=None if reference is None else self._reference(reference),
-            without=without,
         )
         found = choose(strategy, survey, count, seed)
         self.expect([suggestion.window for suggestion in found])

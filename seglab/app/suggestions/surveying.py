@@ -86,7 +86,6 @@ class Surveyor:
         *,
         earlier: Mapping[str, Callable[[], CurrentModel]],
         reference: Outlines | None = None,
-        without: Collection[BaseGeometry] = (),
     ) -> Survey:
         """Look at the candidate windows of a scene.
 
@@ -97,7 +96,6 @@ class Surveyor:
             strategy: says which passes are needed.
             earlier: loads the models of the passes BEFORE and BASE.
             reference: of the pass REFERENCE.
-            without: ground that is out of the question, scene pixels.
 
         Raises:
             SuggestionError: a pass is needed for which there is no model or reference.
@@ -107,7 +105,7 @@ class Surveyor:
             raise SuggestionError(_LACKING[lacking[0] if lacking else REFERENCE].format(name=strategy.name))
         encoder, scale, size = current.encoder, map_scale(state), current.encoder.model.spec.image_size
         most = budget(encoder.scene, size, scale, state, 1 + sum(COSTS[name] for name in strategy.needs))
-        windows = candidates(encoder.scene, size, scale, state, most, without)
+        windows = candidates(encoder.scene, size, scale, state, most)
         names = [c.name for c in mapped_classes(current, state)] if state.objects or current.trained else []
         looker = Looker.of(current, state, names)
         others = {

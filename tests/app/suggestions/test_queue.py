@@ -101,14 +101,21 @@ def test_when_all_are_answered_nothing_is_left(session: LabelSession) -> None:
     assert queue.fill(4, "uniform").result() == () and queue.total == 0  # four windows have the whole scene
 
 
-def test_two_notebooks_answer_the_same_windows(session: LabelSession, open_lakes: Callable, ground: Path) -> None:
+@pytest.mark.parametrize("answer", ["done", "skip"])
+def test_an_answer_is_of_the_window_that_was_looked_at(session: LabelSession, open_lakes, ground: Path, answer) -> None:
     other = open_lakes(source=ground)
     other.queue.fill(4, "uniform").result()
+    first, second, *_ = other.queue.suggestions
     session.queue.skip()
     heard = []
     other.subscribe(lambda told, what: heard.append(what))
-    other.queue.done()  # of its own first window, which is gone by then
-    assert waiting(other) == waiting(session)[1:] and "classes" in heard
+    assert other.queue.current == first  # the other notebook has not looked into the log yet
+    assert getattr(other.queue, answer)() == second and "classes" in heard
+    assert [one.window for one in other.queue.waiting] == waiting(session)
+    reviewed = [first.geometry] if answer == "done" else []  # nobody has seen the second one
+    assert len(other.reviewed) == len(reviewed) and all(
+        a.equals(b) for a, b in zip(other.reviewed, reviewed, strict=True)
+    )
 
 
 def test_the_log_tells_it_as_code_and_is_replayed(session: LabelSession, tmp_path: Path, monkeypatch) -> None:
@@ -179,6 +186,20 @@ def test_one_search_at_a_time_and_a_failed_one_changes_nothing(session: LabelSes
 def _until_cancelled(reporter, *rest) -> None:
     while True:
         reporter.check()
+
+
+def test_a_search_that_fails_leaves_what_the_rest_is_ranked_by(session: LabelSession, monkeypatch) -> None:
+    with pytest.raises(SuggestionError, match="needs a class map"):
+        session.queue.fill(4, "entropy").result()
+    asked, suggested = [], session._suggested
+
+    def heard(reporter, count, name, *rest):
+        asked.append(name)
+        return suggested(reporter, count, name, *rest)
+
+    monkeypatch.setattr(session, "_suggested", heard)
+    session.queue.refresh().result()
+    assert asked == ["uniform"]
 
 
 def test_listeners_hear_of_it(session: LabelSession) -> None:
