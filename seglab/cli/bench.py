@@ -17,6 +17,7 @@ def add_command(commands: Any) -> None:
     _add_clicks(benches)
     _add_rounds(benches)
     _add_adapters(benches)
+    _add_instances(benches)
     _add_distill(benches)
     _add_stego(benches)
     _add_speed(benches)
@@ -154,6 +155,32 @@ def _stego(options: argparse.Namespace) -> int:
     same = ("model", "preset", "seeds", "windows", "steps", "jobs", "out")
     settings = {name: getattr(options, name) for name in same}
     show(run_stego(options.folder, names, **settings, say=_say), options.json, format_table)
+    return 0
+
+
+# -- objects one by one
+
+
+def _add_instances(benches: Any) -> None:
+    parser = _add(benches, "instances", "objects that a round finds beside the regions of its class map")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of labelled datasets, or one dataset")
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of the folder; all if left out")
+    parser.add_argument("--model", default="tiny_unseen", metavar="NAME", help="best one that never saw the datasets")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights to use instead of the model's own")
+    parser.add_argument("--objects", type=count, default=15, metavar="N", help="labelled before the round")
+    parser.add_argument("--images", type=count, metavar="N", help="held-out ones, at most; all if left out")
+    parser.add_argument("--steps", type=count, metavar="N", help="of the round; the recipe's if left out")
+    parser.set_defaults(run=_instances)
+
+
+def _instances(options: argparse.Namespace) -> int:
+    from seglab.bench.instances import format_table, run_instances
+    from seglab.datasets.folder import open_datasets
+
+    same = ("folder", "model", "checkpoint", "objects", "images", "steps", "device")
+    names = options.datasets or list(open_datasets(options.folder))
+    result = run_instances(**{name: getattr(options, name) for name in same}, datasets=names, say=_say)
+    show(result, options.json, format_table)
     return 0
 
 

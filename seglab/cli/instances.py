@@ -21,7 +21,8 @@ def add_command(commands: Any) -> None:
     classes = "whose objects are wanted, with commas in between; all if left out"
     parser.add_argument("--classes", metavar="NAMES", help=classes)
     parser.add_argument("--area", type=Path, metavar="FILE", help="polygons; objects elsewhere are left out")
-    parser.add_argument("--least", type=count, default=20, metavar="PX", help="smallest object, pixels (default 20)")
+    least = "smallest object, pixels; a fifth of the median object that the round was trained on if left out"
+    parser.add_argument("--least", type=count, metavar="PX", help=least)
     least_score = "least predicted IoU, 0 to 1 (default 0.5); the packaged model is rarely surer than 0.6"
     parser.add_argument("--least-score", type=_share, metavar="SHARE", help=least_score)
     resolution = "ground metres per model pixel; that of the round's objects if left out"
@@ -46,9 +47,10 @@ def _run(options: argparse.Namespace) -> int:
     keeping = Keeping() if options.least_score is None else Keeping(least_iou=options.least_score)
     classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     with model.open(options.scene) as scene:
+        scale = model.scale(scene, options.resolution)
         settings = InstanceSettings(
-            scale=model.scale(scene, options.resolution),
-            least_area=options.least,
+            scale=scale,
+            least_area=options.least or model.least_area(classes, scale),
             keeping=keeping,
             area=None if options.area is None else area_in(scene.grid, read_polygons(options.area)),
         )

@@ -17,9 +17,10 @@ from shapely.geometry.base import BaseGeometry
 from seglab.core.masks import as_multipolygon, clean, largest_piece, rasterize
 from seglab.core.windows import Window
 from seglab.encoding.encoder import WindowEncoder
+from seglab.inference.class_ground import ClassGround
 from seglab.inference.lattice import Lattice, Place
 from seglab.inference.likeness import Likeness
-from seglab.inference.mapper import class_logits, probabilities
+from seglab.inference.mapper import decoded_classes, probabilities
 from seglab.inference.object_graph import ObjectGraph, Part, WholeObject
 from seglab.inference.object_prompts import grid, peaks
 from seglab.inference.plan import MappedClass
@@ -147,20 +148,27 @@ class _Windows:
         wanted = valid if area is None else valid & rasterize(area, window)
         if not wanted.any():
             return []
-        logits = None if self._prompts is None else class_logits(encoder, window, self._prompts, keep=False)
+        model, embedding = encoder.model, encoder.embedding(window, keep=False)
+        logits = None if self._prompts is None else decoded_classes(encoder, embedding, self._prompts)
         clicks, alike = self._clicks(logits, wanted), None
         if self._like is not None:
-            alike = self._like.of_pixels(encoder.embedding(window, keep=False)[0], wanted.shape).cpu()
+            alike = self._like.of_pixels(embedding[0], wanted.shape).cpu()
             ground = np.where(wanted & (alike.numpy() > ALIKE), alike.numpy(), 0)
             clicks = np.concatenate([clicks, peaks(ground), grid(ground > 0, self._settings.spacing)])
             clicks = np.unique(clicks, axis=0)  # the grids have the same places
         if not len(clicks):
             return []
-        model = encoder.model
         with torch.inference_mode(), compute(model.device):
-            image = model.prepare(encoder.embedding(window, keep=False))
+            image = model.prepare(embedding)
         candidates = decode_clicks(model, image, clicks, self._settings.keeping)
-        return self._distinct(candidates, logits, alike, valid, place)
+        if logits is None:
+            kept = distinct(candidates.logits > 0, candidates.iou * candidates.stability, self._settings.keeping)
+            return self._as_parts(candidates.at(kept), np.full(len(kept), ANYTHING), valid, place)
+        if alike is not None:
+            found, kinds = self._alike(candidates, logits, alike)
+        else:
+            found, kinds = self._of_classes(candidates, ClassGround(logits, self._sought, _shrunk(wanted, logits)))
+        return self._as_parts(found, self._values[kinds.numpy()], valid, place)
 
     def _clicks(self, logits: np.ndarray | None, wanted: np.ndarray) -> np.ndarray:
         """(N, 2) (x, y), model pixels."""
@@ -173,31 +181,19 @@ class _Windows:
         found = [peaks(np.where(ground, likely[i + 1], 0)) for i, ground in zip(self._sought, grounds, strict=True)]
         return np.concatenate([*found, *(grid(ground, spacing) for ground in grounds), np.zeros((0, 2))])
 
-    def _distinct(
-        self,
-        candidates: Candidates,
-        logits: np.ndarray | None,
-        alike: torch.Tensor | None,
-        valid: np.ndarray,
-        place: Place,
-    ) -> list[Part]:
+    def _alike(
+        self, candidates: Candidates, logits: np.ndarray, alike: torch.Tensor
+    ) -> tuple[Candidates, torch.Tensor]:
+        """The masks that look like the examples, whatever the class map knows of them yet, and the class of each."""
         masks, keeping = candidates.logits > 0, self._settings.keeping
-        evidence = torch.ones(len(candidates))
-        kind = torch.zeros(len(candidates), dtype=torch.int64)
-        if logits is not None:
-            evidence, kind = self._shares(masks, logits)
-            sure, is_sought = evidence >= keeping.least_share, torch.isin(kind, torch.tensor(self._sought))
-            good = sure & is_sought
-            if alike is not None:  # the map may not know yet what looks like the examples
-                evidence = _means(masks, alike)
-                good |= (evidence > ALIKE) & ~(sure & ~is_sought)
-                kind = torch.where(is_sought, kind, self._sought[0])
-                candidates = replace(candidates, iou=candidates.iou * evidence)
-            candidates, masks, evidence, kind = candidates.at(good), masks[good], evidence[good], kind[good]
-        rank = candidates.iou * candidates.stability * (1.0 if alike is not None else evidence)
-        kept = distinct(masks, rank, keeping)
-        values = np.full(len(kept), ANYTHING) if logits is None else self._values[kind[kept].numpy()]
-        return self._as_parts(candidates.at(kept), values, valid, place)
+        share, kind = self._shares(masks, logits)
+        sure, is_sought = share >= keeping.least_share, torch.isin(kind, torch.tensor(self._sought))
+        likeness = _means(masks, alike)
+        good = (sure & is_sought) | ((likeness > ALIKE) & ~(sure & ~is_sought))
+        kind = torch.where(is_sought, kind, self._sought[0])[good]
+        candidates = replace(candidates, iou=candidates.iou * likeness).at(good)
+        kept = distinct(masks[good], candidates.iou * candidates.stability, keeping)
+        return candidates.at(kept), kind[kept]
 
     @staticmethod
     def _shares(masks: torch.Tensor, logits: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -207,6 +203,22 @@ class _Windows:
         mean = flat @ likely.flatten(1).T / flat.sum(1, keepdim=True).clamp(min=1)
         share, kind = mean.max(1)
         return share, kind
+
+    def _of_classes(self, candidates: Candidates, ground: ClassGround) -> tuple[Candidates, torch.Tensor]:
+        """The masks that agree with the ground of a class, the best first, then the ground that none of them holds.
+
+        Predicted IoU alone says little of how good a mask is; the IoU with the class's ground says more.
+        """
+        keeping, masks = self._settings.keeping, candidates.logits > 0
+        agreement, share, kind = ground.agreement(masks)
+        rank = candidates.iou * agreement
+        cells = masks.flatten(1).sum(1)
+        least = self._least * candidates.logits.shape[-1] ** 2 // self._encoder.model.spec.image_size**2
+        good = (rank >= keeping.least_agreement) & (share >= keeping.least_share) & (cells >= least)
+        candidates, masks, rank, kind = candidates.at(good), masks[good], rank[good], kind[good]
+        kept = distinct(masks, rank, keeping)
+        regions, of_regions = ground.uncovered(masks[kept], least)
+        return candidates.at(kept).and_(regions), torch.cat([kind[kept], of_regions])
 
     def _as_parts(self, found: Candidates, values: np.ndarray, valid: np.ndarray, place: Place) -> list[Part]:
         if not len(found):
@@ -246,6 +258,14 @@ def _means(masks: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     coarse = torch.nn.functional.adaptive_avg_pool2d(values[None, None], masks.shape[-2:]).flatten()
     flat = masks.flatten(1).float()
     return flat @ coarse / flat.sum(1).clamp(min=1)
+
+
+def _shrunk(wanted: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """(h, w) bool at the resolution of logits, (C, m, m): the middle of each cell counts."""
+    rows, cols = (
+        (np.arange(m) * 2 + 1) * side // (2 * m) for m, side in zip(logits.shape[-2:], wanted.shape, strict=True)
+    )
+    return wanted[np.ix_(rows, cols)]
 
 
 def _is_wanted(place: Place, area: BaseGeometry | None) -> bool:

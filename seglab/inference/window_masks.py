@@ -36,7 +36,10 @@ class Keeping:
     """IoU from which two masks are of one object: the better one is kept."""
     inside: float = 0.7
     """A mask of which a better one covers this share is a part of that object."""
-    least_share: float = 0.5
+    least_agreement: float = 0.5
+    """Predicted IoU times the IoU with the class's ground that a mask lies on, 0 to 1; where less agree, that ground is
+    the object as it is."""
+    least_share: float = 0.8
     """Of a mask's ground that its class holds."""
 
 
@@ -61,6 +64,11 @@ class Candidates:
             places: (K,) indexes or (N,) bool.
         """
         return Candidates(self.logits[places], self.iou[places], self.stability[places])
+
+    def and_(self, others: Candidates) -> Candidates:
+        """These, then others."""
+        names = ("logits", "iou", "stability")
+        return Candidates(*(torch.cat([getattr(self, name), getattr(others, name)]) for name in names))
 
 
 def stability(logits: torch.Tensor) -> torch.Tensor:

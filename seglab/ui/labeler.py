@@ -19,6 +19,7 @@ from seglab.ui.comparing import Comparing
 from seglab.ui.connection import Connection
 from seglab.ui.dating import Dating
 from seglab.ui.editing import ClassEditing, ObjectEditing
+from seglab.ui.find_panel import FindPanel
 from seglab.ui.help_panel import HelpPanel
 from seglab.ui.hover import HoverPreview
 from seglab.ui.imagery import Imagery
@@ -140,6 +141,7 @@ class Labeler(widgets.VBox):
         self.model = ModelPanel(on_retrain=work.retrain, on_rollback=work.rollback, on_distill=work.distill)
         self.maps = MapPanel(on_predict=work.predict)
         self.clusters = Clusters(self)
+        self.finding = FindPanel(on_find=work.find_objects)
         name = self.session.scene_name
         self.export = ExportPanel("" if len(self.session.scenes) == 1 else name, work.export)
         self.review_panel = ReviewPanel(self.review)
@@ -147,8 +149,8 @@ class Labeler(widgets.VBox):
         pixel = scene.grid.pixel_size_m
         below = (self.review_panel, self.second_look.panel)
         self.objects = ObjectsPanel(self.object_editing, pixel, *below, self.session.imagery_of)
-        sections = (self.model, self.maps, self.clusters.section, self.checking.section, self.suggesting.section)
-        teach = widgets.VBox([*sections, self.export])
+        mapping = (self.maps, self.finding, self.clusters.section, self.checking.section)
+        teach = widgets.VBox([self.model, *mapping, self.suggesting.section, self.export])
         bands = dict(zip(scene.data_bands, scene.band_names, strict=True))
         look = LookEditor(self.session.looks, bands, self.layering.choose_look)
         self.layers = LayersPanel(self.layering, look, has_basemap=not self.frame.is_plain)
@@ -340,7 +342,9 @@ class Labeler(widgets.VBox):
         prediction = self.session.prediction
         number = None if prediction is None else prediction.round
         knows_classes = bool(self.session.objects) or self.session.round > 0
-        self.maps.show(number, self.session.round, knows_classes, "predict" in self.work.running)
+        is_looking = bool({"predict", "find"} & self.work.running)
+        self.maps.show(number, self.session.round, knows_classes, is_looking)
+        self.finding.show(list(self.session.classes), knows_classes, is_looking)
         self.checking.refresh()
 
 

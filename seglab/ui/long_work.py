@@ -120,6 +120,20 @@ class LongWork:
             "done",
         )
 
+    def find_objects(self, class_name: str | None) -> None:
+        """Look for objects one by one, of a class or of all, and review them."""
+        app, session = self._app, self._app.session
+        with app.messages:
+            job = session.find_objects(None if class_name is None else [class_name])
+            self.follow("find", job, lambda found: self._found(found) if session is self._app.session else None)
+            app.messages.show("Looking for objects; you can go on labelling meanwhile.")
+
+    def _found(self, found: Any) -> None:
+        self._app.review.begin()
+        what = "One object was" if len(found) == 1 else f"{len(found)} objects were"
+        keys = f"{keys_of('accept')} confirms, {keys_of('reject')} dismisses, {keys_of('candidate')} skips."
+        self._app.messages.show(f"{what} found: {keys}", "done")
+
     def export(self, kind: str, name: str) -> None:
         """Write labels, the class map or chips to a file or folder.
 

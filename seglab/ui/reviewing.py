@@ -16,7 +16,7 @@ from seglab.ui.objects_panel import ALL_CLASSES, PROPOSED
 if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
-NOTHING = "Nothing is proposed. Map the scene and press 'From map', or import labels as proposals."
+NOTHING = "Nothing is proposed. Find objects, map the scene and press 'From map', or import labels as proposals."
 
 
 class Review:

@@ -153,6 +153,24 @@ def test_regions_of_the_class_map(labeler, hand):
     assert all(p.geometry.intersection(taken).area == 0 for p in labeler.session.proposals)
 
 
+def test_found_objects_are_reviewed(labeler, hand):
+    assert labeler.finding.find.disabled and "Accept an object first" in labeler.finding.note.value
+    hand.click(*LAKE)
+    labeler.toolbar.accept.click()
+    assert not labeler.finding.find.disabled and labeler.finding.note.value == ""
+    names = list(labeler.session.classes)
+    assert labeler.finding.of_class.options == (("of every class", ""), *((f"of {name}", name) for name in names))
+    assert labeler.finding.of_class.index == 0
+    labeler.finding.of_class.value = labeler.session.objects[0].class_name
+    labeler.finding.find.click()
+    assert labeler.finding.find.disabled and labeler.maps.predict.disabled
+    hand.until(lambda: "find" not in labeler.work.running, "the end of the job")
+    found = labeler.session.proposals
+    assert found and {p.class_name for p in found} == {labeler.session.objects[0].class_name}
+    assert labeler.review.is_on and f"{len(found)} objects were found" in labeler.messages.text
+    assert not labeler.finding.find.disabled
+
+
 def test_a_thousand_are_some_layers_and_an_answer_sends_one(labeler):
     places = [(5 * (i % 100), 5 * (i // 100), 5 * (i % 100) + 4, 5 * (i // 100) + 4) for i in range(1000)]
     propose(labeler, places, [0.5] * len(places))

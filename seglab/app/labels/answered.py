@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import shapely
@@ -23,10 +23,11 @@ class Answered:
 
     Args:
         state: what is accepted, reviewed and dismissed.
+        waiting: outlines that are proposed and shall not be proposed again; they count as accepted ones do.
     """
 
-    def __init__(self, state: State) -> None:
-        self._taken = STRtree([*(o.geometry for o in state.objects), *state.reviewed])
+    def __init__(self, state: State, waiting: Iterable[BaseGeometry] = ()) -> None:
+        self._taken = STRtree([*(o.geometry for o in state.objects), *state.reviewed, *waiting])
         self._dismissed: dict[str, list[BaseGeometry]] = {}
         for proposed in state.dismissed:
             self._dismissed.setdefault(proposed.class_name, []).append(proposed.geometry)

@@ -19,6 +19,10 @@ from seglab.core.windows import Window
 
 MOSTLY = 0.5
 """An object lies in an area if at least this share of it does."""
+MAP_ORIGIN = "class map"
+"""How the origin of the class map's regions begins."""
+OBJECTS_ORIGIN = "objects found"
+"""How the origin of what was found as objects begins."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
 from seglab.app.labels.importing import new_classes, outline_in_scene
 from seglab.app.labels.labelled import LabelledObject, known_ids
-from seglab.app.labels.proposed import ProposedObject, mostly_within, propose_data, scored_entry
+from seglab.app.labels.proposed import MAP_ORIGIN, ProposedObject, mostly_within, propose_data, scored_entry
 from seglab.app.maps.map_regions import map_proposals
 from seglab.app.prompting.drawing import window_around
 from seglab.app.prompting.proposals import Draft, Proposal
@@ -22,9 +22,6 @@ from seglab.core.grid import Grid
 from seglab.core.prompts import Point
 from seglab.errors import NoPredictionError, ProposalError, UnknownProposalError
 from seglab.inference.sweep import Prediction
-
-MAP_ORIGIN = "class map"
-"""How the origin of what a class map proposes begins."""
 
 
 class Reviewing:

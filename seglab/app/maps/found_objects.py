@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from seglab.app.history.state import State
 from seglab.app.labels.answered import TAKEN, Answered
+from seglab.app.labels.labelled import LabelledObject
 from seglab.app.labels.proposed import scored_entry
 from seglab.app.prompting.drawing import window_around
 from seglab.core.grid import Grid
@@ -26,6 +27,10 @@ ANY_OBJECT = "object"
 """The class of what was found without classes."""
 LAYER = "objects"
 
+SMALLEST = 20
+"""Scene pixels: no object is smaller."""
+LEAST_SIZE = 0.2
+"""Share of the median accepted object below which nothing is taken for one."""
 SQUARE_METRES = 10_000
 """In a hectare."""
 _ANY_COLOUR = "#ffd54a"
@@ -61,6 +66,27 @@ def find_objects(
             )
     competing = classes if wanted else ()
     return find_instances(reporter, encoder, competing, settings, {known[name] for name in wanted} if wanted else None)
+
+
+def accepted_sizes(objects: Iterable[LabelledObject]) -> dict[str, float]:
+    """The median size of objects of each class, model pixels at the scale at which each was accepted, by class name."""
+    sizes: dict[str, list[float]] = {}
+    for one in objects:
+        sizes.setdefault(one.class_name, []).append(one.geometry.area / one.window.scale**2)
+    return {name: round(float(np.median(found)), 1) for name, found in sorted(sizes.items())}
+
+
+def least_area(sizes: Mapping[str, float], wanted: Collection[str] | None, scale: int) -> int:
+    """The smallest object that is looked for, scene pixels: a share of the accepted ones, for most ground that is
+    smaller is an error of the class map.
+
+    Args:
+        sizes: median size of accepted objects by class, model pixels; may lack some.
+        wanted: names of the classes whose objects are wanted; all if None.
+        scale: scene pixels per model pixel.
+    """
+    known = [size for name, size in sizes.items() if wanted is None or name in wanted]
+    return max(SMALLEST, round(LEAST_SIZE * min(known, default=0) * scale**2))
 
 
 def objects_table(

@@ -13,7 +13,7 @@ from shapely import GeometryCollection
 
 from seglab.app.history.state import State
 from seglab.app.labels.answered import TAKEN, Answered
-from seglab.app.labels.proposed import scored_entry
+from seglab.app.labels.proposed import OBJECTS_ORIGIN, scored_entry
 from seglab.app.maps.mapping import mapped_names
 from seglab.app.prompting.drawing import window_around
 from seglab.core.masks import as_multipolygon, rasterize
@@ -36,12 +36,13 @@ def map_proposals(
     Args:
         reporter: told megapixels read.
         prediction: the map.
-        state: what is accepted, reviewed and dismissed; also the map's classes.
+        state: what is accepted, reviewed and dismissed, and the found objects that wait: their ground is not proposed
+            twice; also the map's classes.
         size: side of the model's input, model pixels.
         least_area: pixels; smaller regions are left out.
         least_confidence: mean confidence, 0 to 1; less certain regions are left out.
     """
-    answered = Answered(state)
+    answered = Answered(state, [p.geometry for p in state.proposals if p.origin.startswith(OBJECTS_ORIGIN)])
     names = mapped_names(state, (state.prediction or {}).get("classes", ()))
     with rasterio.open(prediction.path) as classes, rasterio.open(prediction.confidence_path) as confidence:
         shape = classes.shape

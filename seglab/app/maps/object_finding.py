@@ -12,9 +12,15 @@ from seglab import jobs
 from seglab.app.history.ledger import Ledger
 from seglab.app.history.state import State
 from seglab.app.labels.areas import part_in_scene
-from seglab.app.labels.proposed import ProposedObject, mostly_within
-from seglab.app.labels.reviewing import MAP_ORIGIN
-from seglab.app.maps.found_objects import ANY_OBJECT, find_objects, object_proposals, write_objects
+from seglab.app.labels.proposed import MAP_ORIGIN, OBJECTS_ORIGIN, ProposedObject, mostly_within
+from seglab.app.maps.found_objects import (
+    ANY_OBJECT,
+    accepted_sizes,
+    find_objects,
+    least_area,
+    object_proposals,
+    write_objects,
+)
 from seglab.app.maps.map_jobs import MapJobs
 from seglab.app.maps.mapping import map_scale, mapped_classes, require_classes
 from seglab.app.rounds.learner import Learner
@@ -25,9 +31,6 @@ from seglab.errors import OutsideSceneError
 from seglab.export.vector import writer_for
 from seglab.inference.instances import InstanceSettings
 from seglab.inference.window_masks import Keeping
-
-OBJECTS_ORIGIN = "objects found"
-"""How the origin of what was found as objects begins."""
 
 
 class ObjectFinding:
@@ -53,14 +56,15 @@ class ObjectFinding:
         *,
         within: BaseGeometry | None = None,
         crs: Any = None,
-        min_area_px: int = 20,
+        min_area_px: int | None = None,
         least_score: float = Keeping.least_iou,
         resolution: float | None = None,
     ) -> jobs.Job[Any]:
         """Find the objects of the whole scene, or of its area of interest, in the background: roofs, fields, crowns,
         each by itself where a class map would have them in one region, and whole however large it is.
 
-        The model is asked for a mask on each peak of the class's ground and on a grid of points.
+        The model is asked for a mask on each peak of the class's ground and on a grid of points. Masks that agree with
+        that ground are objects, and what they leave of it is one as it is.
 
         Args:
             classes: whose objects are wanted; all that have an object, or a prompt in the round, if None. Empty:
@@ -71,7 +75,7 @@ class ObjectFinding:
             within: a polygon, longitude/latitude or in `crs`, that most of each object lies in; with an area of
                 interest, in both. None: anywhere.
             crs: see `click`.
-            min_area_px: smaller ones are left out, scene pixels.
+            min_area_px: smaller ones are left out, scene pixels; a fifth of the median accepted object if None.
             least_score: predicted IoU, 0 to 1; less certain ones are left out.
             resolution: ground metres per model pixel; the scale of most objects if None.
 
@@ -98,9 +102,10 @@ class ObjectFinding:
             area = state.area_of_interest if within is None else self._part_of_interest(within, crs)
             if classes is None or classes:
                 require_classes(self._learner.current, state)
+            scale = scale or map_scale(state)
             settings = InstanceSettings(
-                scale=scale or map_scale(state),
-                least_area=min_area_px,
+                scale=scale,
+                least_area=min_area_px or least_area(accepted_sizes(state.objects), classes, scale),
                 keeping=Keeping(least_iou=least_score),
                 area=area,
             )

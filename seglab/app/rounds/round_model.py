@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from seglab.app.history.chronicle import Chronicle
-from seglab.app.maps.found_objects import find_objects, write_objects
+from seglab.app.maps.found_objects import find_objects, least_area, write_objects
 from seglab.app.rounds.rounds import identity_of, restore, trained_prompts
 from seglab.core.band_labels import BandLabel, by_place, labels_from_json
 from seglab.core.palette import PALETTE
@@ -58,6 +58,8 @@ class RoundModel:
     """Ground metres per model pixel at which most of its objects were accepted; None where nobody knows."""
     band_labels: tuple[BandLabel, ...]
     """What is known of `bands` and `extra_bands`, in order: other scenes may have them in another order."""
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    """The median accepted object of each class, model pixels, by class name; {} where nobody knows."""
     asked_bands: tuple[int | str, ...] | None = None
     """What a scene's bands are taken for these instead, by 1-based index or name: see `seeing`."""
 
@@ -145,6 +147,10 @@ class RoundModel:
             round_number=self.number,
             workers=workers,
         )
+
+    def least_area(self, classes: Collection[str] | None, scale: int) -> int:
+        """The smallest object that is looked for, scene pixels: see found_objects.least_area."""
+        return least_area(self.sizes, classes, scale)
 
     def find_objects(
         self,
@@ -270,6 +276,7 @@ def _ready(
         bands=tuple(card["bands"]),
         extra_bands=tuple(card["extra_bands"]),
         resolution=card.get("resolution"),
+        sizes=card.get("sizes", {}),
         band_labels=labels_from_json(card.get("band_labels"), seen)[: len(seen)],
     )
 

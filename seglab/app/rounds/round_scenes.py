@@ -11,6 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from seglab.app.history.state import State
+from seglab.app.maps.found_objects import accepted_sizes
 from seglab.app.maps.mapping import map_scale
 from seglab.app.rounds.held_out import Seen, Split, split_objects
 from seglab.app.rounds.rounds import CurrentModel
@@ -69,6 +70,11 @@ def with_held_out(scenes: Sequence[RoundScene], record: RecordGround) -> list[Ro
     trained = [one.name for one in found if one.seen.of(one.state.objects)]
     wanted = choose_scenes(small, [one.name for one in found if one.state.held_out is not None], trained)
     return [_hold(one, _whole(one) if one.name in wanted else None, one.side, record) for one in found]
+
+
+def typical_sizes(scenes: Sequence[RoundScene]) -> dict[str, float]:
+    """The median size of the accepted objects of each class, model pixels at the scale of each, by class name."""
+    return accepted_sizes(made for one in scenes for made in one.state.objects)
 
 
 def choose_scenes(

@@ -18,7 +18,7 @@ from seglab.app.rounds.distilling import LABELLED_WINDOWS, StudentWishes, make_s
 from seglab.app.rounds.held_out import require_training, seen_by
 from seglab.app.rounds.learner import Learner
 from seglab.app.rounds.making import card_of, plan_round
-from seglab.app.rounds.round_scenes import RoundScene, common_resolution, with_held_out
+from seglab.app.rounds.round_scenes import RoundScene, common_resolution, typical_sizes, with_held_out
 from seglab.app.rounds.rounds import CurrentModel, Round, restore, trained_prompts
 from seglab.core.band_labels import labels_to_json
 from seglab.encoding.prefixes import prefix_budget, refresh
@@ -102,7 +102,8 @@ class Trainer:
                 isolate=self._learner.opened.isolate,
             )
             card = card_of(making, outcome, self._learner.identity, start.number)
-            more = {"notes": [*notes, *card["notes"]], "resolution": common_resolution(scenes)} | self._labels()
+            more = {"notes": [*notes, *card["notes"]], "resolution": common_resolution(scenes)}
+            more |= {"sizes": typical_sizes(scenes)} | self._labels()
             return self._keep(reporter, start, outcome, card | more)
         finally:
             self._end_preview(start)

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pytest
 import shapely
 from shapely.geometry import Point, box
 
+from seglab.app.maps.found_objects import LEAST_SIZE, SMALLEST
 from seglab.app.rounds.round_model import load_round
 from seglab.app.session import LabelSession
 from seglab.cli import main
-from seglab.errors import NoLabelsError, UnknownClassError, UnknownFormatError
+from seglab.errors import NoLabelsError, ProposalError, UnknownClassError, UnknownFormatError
 from seglab.inference.instances import InstanceSettings
 from tests.conftest import LAKES
 
@@ -59,6 +61,33 @@ def test_each_lake_is_proposed_once_and_none_that_is_accepted(
     for _ in ("the second search", "the area", "the first search"):
         session.undo()
     assert session.proposals == ()
+
+
+def test_the_map_does_not_propose_the_ground_of_objects_that_wait(
+    open_lakes: Callable[..., LabelSession], project: Path
+) -> None:
+    session = open_lakes(project=project)
+    session.predict().result()
+    regions = session.propose_from_map()
+    found = session.find_objects().result()
+    assert not {p.id for p in regions} & {p.id for p in session.proposals}
+    ground = shapely.union_all([one.geometry for one in found])
+    try:
+        session.propose_from_map()
+    except ProposalError:
+        assert list(session.proposals) == list(found)
+    for p in session.proposals:
+        assert p in found or p.geometry.intersection(ground).area == 0
+
+
+def test_what_is_much_smaller_than_accepted_objects_is_none(
+    open_lakes: Callable[..., LabelSession], project: Path
+) -> None:
+    session = open_lakes(project=project)
+    smallest = LEAST_SIZE * np.median([o.geometry.area for o in session.objects])
+    assert all(one.geometry.area >= 0.9 * smallest for one in session.find_objects().result())  # less what is accepted
+    assert load_round(project, device="cpu").least_area(["water"], 1) == pytest.approx(smallest, rel=0.01)
+    assert load_round(project, device="cpu").least_area(["roof"], 1) == SMALLEST
 
 
 def test_a_file_has_class_score_hectares_and_round(project: Path, lakes_path: Path, tmp_path: Path) -> None:
