@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from seglab.ui.panels import faint, row, section
 from seglab.ui.toolbar import button
 
-EVERY_CLASS = ("of every class", "")
+EVERY_CLASS = ("all classes", "")
 """What the chooser offers beside the classes, and what it stands for."""
 
 

@@ -159,7 +159,7 @@ def test_found_objects_are_reviewed(labeler, hand):
     labeler.toolbar.accept.click()
     assert not labeler.finding.find.disabled and labeler.finding.note.value == ""
     names = list(labeler.session.classes)
-    assert labeler.finding.of_class.options == (("of every class", ""), *((f"of {name}", name) for name in names))
+    assert labeler.finding.of_class.options == (("all classes", ""), *((f"of {name}", name) for name in names))
     assert labeler.finding.of_class.index == 0
     labeler.finding.of_class.value = labeler.session.objects[0].class_name
     labeler.finding.find.click()
