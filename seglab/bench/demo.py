@@ -153,13 +153,16 @@ def label_some(session: LabelSession, ground: Ground, targets: list[np.ndarray],
     targets += left
 
 
-def click_object(session: LabelSession, target: np.ndarray, allowed: np.ndarray) -> tuple[int, float]:
+def click_object(
+    session: LabelSession, target: np.ndarray, allowed: np.ndarray, most: int = CLICKS
+) -> tuple[int, float]:
     """Click an object until its mask is good or the clicks are spent.
 
     Args:
         session: whose model answers.
         target: (rows, cols) bool.
         allowed: (rows, cols) bool, where clicks may fall.
+        most: clicks that may be spent, 1 or more.
 
     Returns:
         clicks used, IoU with the object.
@@ -170,7 +173,7 @@ def click_object(session: LabelSession, target: np.ndarray, allowed: np.ndarray)
     proposal = session.click(*first_click(target), crs="pixel")
     quality = iou(proposal.full(), target)
     clicks = 1
-    while quality < GOOD and clicks < CLICKS:
+    while quality < GOOD and clicks < min(most, CLICKS):
         point = next_click(target, proposal.full(), allowed)
         if point is None:
             break

@@ -20,6 +20,7 @@ def add_command(commands: Any) -> None:
     _add_instances(benches)
     _add_distill(benches)
     _add_stego(benches)
+    _add_naming(benches)
     _add_speed(benches)
     _add_cost(benches)
 
@@ -155,6 +156,21 @@ def _stego(options: argparse.Namespace) -> int:
     same = ("model", "preset", "seeds", "windows", "steps", "jobs", "out")
     settings = {name: getattr(options, name) for name in same}
     show(run_stego(options.folder, names, **settings, say=_say), options.json, format_table)
+    return 0
+
+
+def _add_naming(benches: Any) -> None:
+    parser = _add(benches, "naming", "a first round from named clusters, beside one from as many clicks")
+    parser.add_argument("--steps", type=count, metavar="N", help="of the rounds; the recipe's if left out")
+    parser.add_argument("--clusters", type=count, default=8, metavar="N", help="that are asked for, and named")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the clusters")
+    parser.set_defaults(run=_naming)
+
+
+def _naming(options: argparse.Namespace) -> int:
+    from seglab.bench.naming import format_table, run_naming
+
+    show(run_naming(_say, options.steps, options.clusters, options.seed), options.json, format_table)
     return 0
 
 

@@ -113,3 +113,18 @@ def test_cost_is_asked_for_as_typed(capsys, monkeypatch):
     assert main(["bench", "cost", "--json", "--model", "tiny", "--chip", "112"]) == 0
     assert json.loads(capsys.readouterr().out) == {"bench": "cost"}
     assert (asked["model"], asked["chip"], asked["repeats"]) == ("tiny", 112, 3)
+
+
+def test_naming(monkeypatch, capsys):
+    found = {
+        way: {"clicks": 8, "objects": 30, "seconds": 9.0, "miou_before": 0.5, "miou": miou}
+        for way, miou in (("clusters", 0.61), ("clicks", 0.72))
+    }
+    asked = []
+    monkeypatch.setattr("seglab.bench.naming.run_naming", lambda say, *rest: asked.append(rest) or found)
+    assert main(["bench", "naming", "--steps", "3", "--clusters", "6", "--seed", "2"]) == 0
+    assert asked == [(3, 6, 2)]
+    assert "| clicks | 8 | 30 | 0.500 | 0.720 |" in capsys.readouterr().out
+    assert main(["bench", "naming", "--json"]) == 0
+    assert asked[1] == (None, 8, 0)
+    assert json.loads(capsys.readouterr().out) == found
