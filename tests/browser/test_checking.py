@@ -46,7 +46,7 @@ def test_check_by_keys(page: Page, jupyter: Lab) -> None:
     open_labeler(page, jupyter, NOTEBOOK, CELL)
     jupyter.run(MAP, NOTEBOOK)
     wait_for(lambda: pane_is_shown(page, "prediction"), "the map", page)
-    size = page.locator(".seglab-check-section input")
+    size = page.get_by_role("spinbutton", name="Places of the map")
     size.fill("12")
     size.press("Tab")
     page.get_by_title("Draw places and be asked about them").click()

@@ -29,6 +29,7 @@ def cube(lakes_path: Path, dry_lakes_path: Path, tmp_path_factory: pytest.TempPa
     return path
 
 
+@pytest.mark.filterwarnings("ignore:.*by their places:UserWarning")  # the store does not name its bands
 def test_the_date_in_use_is_mapped_and_so_is_each_by_the_command(cube: Path, tmp_path: Path, capsys) -> None:
     project = tmp_path / "p.seglab"
     session = seglab.open(cube, {"water": "#0072b2"}, project, device="cpu", isolate=False)
