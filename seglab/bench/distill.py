@@ -16,6 +16,7 @@ from seglab import __version__
 from seglab.app.rounds.guesses import SURE, teacher_guesses
 from seglab.app.rounds.teachers import load_teacher
 from seglab.bench.train import best_epoch_line, figure_lines
+from seglab.core.band_labels import labels_to_json, rgb_labels
 from seglab.datasets.folder import IGNORE
 from seglab.datasets.pairs import ImageMaskDataset, PartlyLabelled, Parts, open_pairs, target_classes, with_unlabelled
 from seglab.encoding.prefixes import prefix_budget
@@ -264,6 +265,7 @@ def _card(report: dict[str, Any], dataset: ImageMaskDataset) -> dict[str, Any]:
         "classes": report["classes"],
         "bands": list(dataset.bands),
         "extra_bands": [],
+        "band_labels": labels_to_json(rgb_labels(dataset.bands)),
         "teacher": report["network"]["teacher"],
         "config": report["config"],
         "transfer": report["transfer"],

@@ -14,6 +14,7 @@ import torch
 
 from seglab import __version__
 from seglab.app.rounds.rounds import identity_of
+from seglab.core.band_labels import labels_to_json, rgb_labels
 from seglab.datasets.pairs import ImageMaskDataset, Parts, open_pairs, target_classes
 from seglab.errors import ModelNotFoundError, TrainingError
 from seglab.jobs import Reporter
@@ -108,7 +109,8 @@ def run_train(reporter: Reporter, options: TrainOptions) -> dict[str, Any]:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in segmenter.state().items()}
         atomic.write_bytes(options.out / WEIGHTS_NAME, safetensors.torch.save(weights))
     else:
-        card = identity | _card(report, result)
+        labels = rgb_labels(dataset.bands, dataset.extra_bands if options.extra_bands else ())
+        card = identity | {"band_labels": labels_to_json(labels)} | _card(report, result)
         tensors = {name: tensor.detach().cpu().numpy() for name, tensor in segmenter.state().items()}
         write_round_file(options.out / ROUND_NAME, tensors, card)
     return report

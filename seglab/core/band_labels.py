@@ -83,6 +83,17 @@ def by_place(wanted: Sequence[BandLabel], there: Sequence[BandLabel]) -> bool:
     return not all(any(band.is_same(other) for other in there) for band in wanted)
 
 
+def rgb_labels(bands: Sequence[int], others: Sequence[int] = ()) -> tuple[BandLabel, ...]:
+    """Labels of bands that are shown as red, green and blue, and of others that nothing is known of.
+
+    Args:
+        bands: three, 1-based.
+        others: 1-based.
+    """
+    known = (BandLabel(i, "", colour) for i, colour in zip(bands, ("red", "green", "blue"), strict=True))
+    return (*known, *map(BandLabel, others))
+
+
 def labels_to_json(labels: Sequence[BandLabel]) -> list[dict[str, Any]]:
     """Labels as a card keeps them."""
     return [asdict(label) for label in labels]

@@ -12,7 +12,7 @@ from seglab.app.maps.map_check import BACKGROUND_NAME, MapCheck
 from seglab.core.area_estimate import AreaEstimate, Z
 from seglab.core.sample_size import EXPECTED_ACCURACY, expected_se, sample_size
 from seglab.ui.keys import CLASS_KEYS, keys_of, tip
-from seglab.ui.panels import faint, row, section
+from seglab.ui.panels import faint, number_field, row, section
 from seglab.ui.sheet import Sheet
 from seglab.ui.toolbar import button, set_shown
 
@@ -55,10 +55,7 @@ class CheckSection(widgets.VBox):
     """
 
     def __init__(self, handlers: CheckHandlers) -> None:
-        self.size = widgets.BoundedIntText(
-            value=sample_size(), min=2, max=MOST, tooltip="Places of the map that you will be asked about"
-        )
-        self.size.add_class("seglab-number")
+        self.size = number_field(sample_size(), 2, MOST, "Places of the map that you will be asked about")
         self.start = button(
             "Check", "check-square-o", tip("Draw places and be asked about them", "check"), handlers.start
         )

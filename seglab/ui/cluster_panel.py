@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from seglab.app.clusters.cluster_map import MOST, ClusterMap, Term
 from seglab.app.clusters.clustering import CLUSTERS
 from seglab.ui.keys import keys_of, tip
-from seglab.ui.panels import faint, row, section
+from seglab.ui.panels import faint, number_field, row, section
 from seglab.ui.toolbar import button, set_shown
 
 _TITLES = {"self": "A window with itself", "near": "With one like it", "random": "With any other"}
@@ -58,8 +58,7 @@ class ClusterSection(widgets.VBox):
         """Number of the cluster in hand."""
         self.toggles: dict[int, widgets.ToggleButton] = {}
         self._switching = False
-        self.count = widgets.BoundedIntText(value=CLUSTERS, min=2, max=MOST, tooltip="Kinds of ground to tell apart")
-        self.count.add_class("seglab-number")
+        self.count = number_field(CLUSTERS, 2, MOST, "Kinds of ground to tell apart")
         self.find = button("Find", "th-large", "See what the scene is made of, without a label", handlers.find)
         self.find.add_class("seglab-wide")
         self.note = widgets.HTML()

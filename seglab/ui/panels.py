@@ -31,6 +31,13 @@ def faint(text: str) -> str:
     return f'<span class="seglab-faint">{html.escape(text)}</span>' if text else ""
 
 
+def number_field(value: int, least: int, most: int, name: str) -> widgets.BoundedIntText:
+    """A field for a whole number. Its name is the tooltip, and is read out; what is seen beside it says less."""
+    made = widgets.BoundedIntText(value=value, min=least, max=most, description=name, tooltip=name)
+    made.add_class("seglab-number")
+    return made
+
+
 def on_enter(field: widgets.Text, action: Callable[[], None]) -> None:
     """Call `action()` whenever Enter is pressed in a text field."""
 

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from seglab.app.suggestions.queue import COUNT, SuggestionQueue
 from seglab.app.suggestions.suggesting import NEED_A_FILE
 from seglab.ui.keys import keys_of, tip
-from seglab.ui.panels import faint, row, section
+from seglab.ui.panels import faint, number_field, row, section
 from seglab.ui.toolbar import button, set_shown
 
 MOST = 50
@@ -67,8 +67,7 @@ class SuggestSection(widgets.VBox):
         self.strategy = widgets.Dropdown(
             options=[CHOSEN_BY_SEGLAB, *offered], tooltip="The strategy: by what windows are chosen"
         )
-        self.count = widgets.BoundedIntText(value=COUNT, min=1, max=MOST, tooltip="Windows, at most")
-        self.count.add_class("seglab-number")
+        self.count = number_field(COUNT, 1, MOST, "Windows, at most")
         self.meaning, self.note = widgets.HTML(), widgets.HTML()
         self._more = widgets.VBox(
             [row(self.strategy), self.meaning, row(self.count, widgets.HTML(faint("windows at a time")))]
