@@ -25,6 +25,8 @@ from seglab.datasets.examples import example
 
 CLICKS = 10
 """That each person spends."""
+PATIENCE = 3
+"""Clicks on one lake, at most: one that is not good then is left."""
 CLUSTERS = 8
 """That are asked for; the largest CLICKS of them are named."""
 WATER, LAND = "water", "land"
@@ -95,7 +97,7 @@ def _click(session: LabelSession, ground: Ground) -> int:
     """Click lakes and ponds until the clicks are spent; how many they were."""
     spent = 0
     for target in lakes_and_ponds(ground):
-        clicks, quality = click_object(session, target, ground.labelled_half, CLICKS - spent)
+        clicks, quality = click_object(session, target, ground.labelled_half, min(PATIENCE, CLICKS - spent))
         spent += clicks
         if quality >= GOOD:
             session.accept(WATER)
