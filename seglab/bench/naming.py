@@ -32,7 +32,9 @@ CLUSTERS = 8
 WATER, LAND = "water", "land"
 
 
-def run_naming(say: Say, steps: int | None = None, n_clusters: int = CLUSTERS, seed: int = 0) -> dict[str, Any]:
+def run_naming(
+    say: Say, steps: int | None = None, n_clusters: int = CLUSTERS, seed: int = 0, device: str | None = None
+) -> dict[str, Any]:
     """Label in both ways, train, map, and compare.
 
     Args:
@@ -40,6 +42,7 @@ def run_naming(say: Say, steps: int | None = None, n_clusters: int = CLUSTERS, s
         steps: of the rounds; the recipe's if None.
         n_clusters: that are asked for, at most CLICKS.
         seed: of the clusters.
+        device: "cuda", "mps" or "cpu"; chosen if None.
 
     Returns:
         By way, "clusters" and "clicks": clicks, objects, seconds (of finding clusters and training), and mIoU over
@@ -50,7 +53,11 @@ def run_naming(say: Say, steps: int | None = None, n_clusters: int = CLUSTERS, s
         with (
             TemporaryDirectory(prefix="seglab-") as folder,
             open_session(
-                example("landsat"), classes=[WATER], project=Path(folder) / "naming.seglab", bands=MODEL_BANDS
+                example("landsat"),
+                classes=[WATER],
+                project=Path(folder) / "naming.seglab",
+                bands=MODEL_BANDS,
+                device=device,
             ) as session,
         ):
             water = water_reference(session)

@@ -170,7 +170,7 @@ def _add_naming(benches: Any) -> None:
 def _naming(options: argparse.Namespace) -> int:
     from seglab.bench.naming import format_table, run_naming
 
-    show(run_naming(_say, options.steps, options.clusters, options.seed), options.json, format_table)
+    show(run_naming(_say, options.steps, options.clusters, options.seed, options.device), options.json, format_table)
     return 0
 
 

@@ -123,8 +123,8 @@ def test_naming(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr("seglab.bench.naming.run_naming", lambda say, *rest: asked.append(rest) or found)
     assert main(["bench", "naming", "--steps", "3", "--clusters", "6", "--seed", "2"]) == 0
-    assert asked == [(3, 6, 2)]
+    assert asked == [(3, 6, 2, None)]
     assert "| clicks | 8 | 30 | 0.500 | 0.720 |" in capsys.readouterr().out
     assert main(["bench", "naming", "--json"]) == 0
-    assert asked[1] == (None, 8, 0)
+    assert asked[1] == (None, 8, 0, None)
     assert json.loads(capsys.readouterr().out) == found
