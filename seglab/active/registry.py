@@ -130,7 +130,8 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
 DEFAULT, DEFAULT_BEFORE_CLASSES = "entropy", "looks"
 """What is used where nobody names one. In simulations (`seglab simulate`: four folders, five seeds) no strategy needed
 fewer clicks than "random": "entropy" was nowhere worse beyond the spread of seeds, "badge" was on one folder. See the
-README, "Where to label next". "looks" was not compared: all began with the same windows."""
+README, "Where to label next"; tests/active/test_default.py puts the runs together again. "looks" was not compared: all
+began with the same windows."""
 
 
 def strategy_for(name: str | None, has_classes: bool) -> Strategy:

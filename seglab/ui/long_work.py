@@ -34,8 +34,12 @@ class LongWork:
         self._left.append(session)
         self._close_left()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs, and what ran shows as ended everywhere."""
+        return not self._begun
+
     def _close_left(self) -> None:
-        self._begun = [(session, job) for session, job in self._begun if not job.finished]
         busy = [session for session, _ in self._begun]
         idle = [session for session in self._left if session not in busy]
         self._left = [session for session in self._left if session in busy]
@@ -55,11 +59,15 @@ class LongWork:
 
         def end() -> None:
             self.running.discard(kind)
-            self._close_left()
-            refresh()
+            try:
+                refresh()
+            finally:
+                self._begun.remove(begun)
+                self._close_left()
 
+        begun = (app.session, job)
         self.running.add(kind)
-        self._begun.append((app.session, job))
+        self._begun.append(begun)
         refresh()
         app.jobs.follow(job, on_done, end)
 

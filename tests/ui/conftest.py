@@ -46,6 +46,10 @@ class Hand:
             assert time.monotonic() < end, f"waited {seconds} s for {what}: {self.labeler.messages.text!r}"
             time.sleep(0.01)
 
+    def rest(self) -> None:
+        """Wait until nothing runs, and what ran shows as ended everywhere."""
+        self.until(lambda: self.labeler.work.idle, "the end of what runs")
+
 
 @pytest.fixture
 def make_labeler(open_lakes: Callable) -> Iterator[Callable[..., Labeler]]:

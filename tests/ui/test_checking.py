@@ -55,7 +55,8 @@ def test_it_begins_with_a_sample(labeler, hand) -> None:
     section.size.value = 50
     assert "± 10.0 points" in section.note.value
     section.start.click()
-    hand.until(lambda: "what is in the outlined pixel" in labeler.messages.text, "the first question")
+    hand.rest()
+    assert "what is in the outlined pixel" in labeler.messages.text
     assert labeler.checking.is_on and labeler.session.check.size == 50 and place(labeler) == "1 of 50"
 
 

@@ -114,5 +114,5 @@ def test_maps_say_of_which_date_they_are(dated):
     dated.toolbar.accept.click()
     dated.session.set_area_of_interest(dated.session.objects[0].geometry, crs="pixel")
     dated.maps.predict.click()
-    hand.until(lambda: not dated.work.running, "the map")
+    hand.rest()
     assert f"on {WET}" in dated.layers.notes["prediction"].value

@@ -362,13 +362,14 @@ def short_rounds(labelled, monkeypatch):
 def test_retrain_map_and_go_back(labelled, hand, short_rounds):
     labelled.model.retrain.click()
     assert len(labelled.jobs.children) == 1 and labelled.model.retrain.disabled
-    hand.until(lambda: labelled.session.round == 1 and not labelled.work.running, "the round")
+    hand.rest()
+    assert labelled.session.round == 1
     assert labelled.messages.kind == "done" and "Round 1" in labelled.messages.text
-    hand.until(lambda: not labelled.jobs.children and not labelled.model.retrain.disabled, "the button")
+    assert not labelled.jobs.children and not labelled.model.retrain.disabled
     assert labelled.model.rounds.value == 1 and labelled.model.back.disabled
 
     labelled.maps.predict.click()
-    hand.until(lambda: not labelled.work.running, "the map")
+    hand.rest()
     assert "map_001.tif" in labelled.messages.text
     layer = labelled.view.rasters["prediction"]
     assert layer in labelled.view.map.layers and isinstance(layer, ipyleaflet.TileLayer)
@@ -385,7 +386,7 @@ def test_retrain_map_and_go_back(labelled, hand, short_rounds):
 def test_cancel(labelled, hand):
     labelled.model.retrain.click()
     labelled.jobs.children[0].cancel.click()
-    hand.until(lambda: not labelled.work.running, "the cancelled job")
+    hand.rest()
     assert "Cancelled" in labelled.messages.text
     assert labelled.session.round == 0 and not labelled.model.retrain.disabled
 
@@ -406,15 +407,17 @@ def test_export_of_the_map_and_of_chips(labelled, hand, tmp_path, monkeypatch):
     labelled.refresh_prediction_state()
     assert not panel.export.disabled
     panel.export.click()
-    hand.until(lambda: "regions are in" in labelled.messages.text, "the polygons")
+    hand.rest()
+    assert "regions are in" in labelled.messages.text
     assert len(gpd.read_file(tmp_path / "map.gpkg", layer="map"))
     panel.kind.value = "chips"
     panel.export.click()
-    hand.until(lambda: "COCO" in labelled.messages.text, "the chips")
+    hand.rest()
+    assert "COCO" in labelled.messages.text
     assert list((tmp_path / "chips" / "masks").iterdir())
     panel.export.click()  # it is there already
-    hand.until(lambda: labelled.messages.kind == "error", "the refusal")
-    assert "new folder" in labelled.messages.text
+    hand.rest()
+    assert labelled.messages.kind == "error" and "new folder" in labelled.messages.text
 
 
 def test_export_to_an_unknown_suffix(labelled, tmp_path):
@@ -436,7 +439,7 @@ def test_what_kept_a_round_from_use_is_said(make_labeler, open_lakes):
 
 def test_reopened_project_shows_what_was_there(make_labeler, labelled, hand):
     labelled.maps.predict.click()
-    hand.until(lambda: not labelled.work.running, "the map")
+    hand.rest()
     labelled.close()
     labelled.session.close()
     again = make_labeler()
@@ -523,7 +526,7 @@ def test_plain_image_is_labelled_on_a_plain_map(plain, tmp_path):
     assert "px" in plain.figures.value
     plain.toolbar.accept.click()
     plain.maps.predict.click()
-    hand.until(lambda: not plain.work.running, "the map")
+    hand.rest()
     assert plain.messages.kind == "done", plain.messages.text
     assert isinstance(plain.view.rasters["prediction"], ipyleaflet.ImageOverlay)
     assert plain.view.rasters["prediction"].pane == "prediction"

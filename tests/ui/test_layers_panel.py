@@ -41,7 +41,7 @@ def mapped(labeler, hand):
 
 def map_again(labeler, hand):
     labeler.maps.predict.click()
-    hand.until(lambda: not labeler.work.running, "the map")
+    hand.rest()
 
 
 def hidden(widget):

@@ -280,11 +280,13 @@ def test_more_like_what_is_selected(labeler, hand, monkeypatch):
     assert "objects of one class" in labeler.messages.text and asked == []
     labeler.objects.select((second,))
     labeler.objects.alike.click()
-    hand.until(lambda: labeler.review.is_on and not labeler.work.running, "the review")
+    hand.rest()
+    assert labeler.review.is_on
     assert asked == [("field", [second])] and "Found 2 objects like it" in labeler.messages.text
     assert labeler.review.queue.object.score == 0.9
     hand.click(60, 70)  # a mask in hand: nothing is taken out of it
     labeler.review.end()
     labeler.command("alike")
-    hand.until(lambda: "reviews what is proposed" in labeler.messages.text, "the message")
+    hand.rest()
+    assert "reviews what is proposed" in labeler.messages.text
     assert not labeler.review.is_on and asked[1] == ("water", [])

@@ -130,7 +130,8 @@ def test_import_to_be_reviewed(labeler, hand, tmp_path) -> None:
     panel = labeler.project.panel
     panel.file.value, panel.as_proposals.value = str(tmp_path / "old.gpkg"), True
     panel._import()
-    hand.until(lambda: "1 object proposed" in labeler.messages.text, "the import")
+    hand.rest()
+    assert "1 object proposed" in labeler.messages.text
     assert len(labeler.session.proposals) == 1
     panel.file.value = ""
     panel._import()

@@ -14,6 +14,7 @@ from shapely.geometry import box
 
 from seglab.ui.labeler import Labeler
 from seglab.ui.toolbar import TOOLS
+from tests.ui.conftest import Hand
 
 
 @pytest.fixture
@@ -95,16 +96,16 @@ def test_what_is_in_hand_comes_along(two) -> None:
     assert two.layering.look.title == title and set(TOOLS) == set(two.toolbar.tools)
 
 
-def test_training_goes_on_while_another_scene_is_shown(two, hand, monkeypatch) -> None:
+def test_training_goes_on_while_another_scene_is_shown(two, monkeypatch) -> None:
     draw(two, 40, 40, 80, 90)
     first = two.session
     monkeypatch.setattr(first, "retrain", partial(first.retrain, steps=2))
     two.work.retrain()
     two.command("scene:next")
     assert two.session is not first and "retrain" in two.work.running
-    hand.until(lambda: not two.work.running, "the round")
+    Hand(two).rest()
     assert two.session.round == 1 and two.model.rounds.value == 1 and "Round 1 is in use" in two.messages.text
-    hand.until(lambda: not first._learner.running and first not in two.work._left, "the session to close")
+    assert not first._learner.running and first not in two.work._left
 
 
 def test_a_scene_that_is_gone_is_named_and_nothing_changes(two, second) -> None:

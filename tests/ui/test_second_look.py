@@ -107,6 +107,6 @@ def test_keys_go_to_a_mask_that_is_being_drawn(labeler, hand) -> None:
 def test_without_rounds_it_says_what_is_missing(labeler, hand) -> None:
     labeler.session._doubts = ()
     labeler.objects.by_state.value = SECOND_LOOK
-    hand.until(lambda: "two rounds" in labeler.messages.text, "the answer")
-    assert shown(labeler) == [] and hidden(labeler.second_look.panel.answers)
-    hand.until(lambda: not labeler.second_look.panel.ask.disabled, "the end of the job")
+    hand.rest()
+    assert "two rounds" in labeler.messages.text and shown(labeler) == [] and hidden(labeler.second_look.panel.answers)
+    assert not labeler.second_look.panel.ask.disabled

@@ -42,7 +42,7 @@ def offered(labeler, monkeypatch):
 def queued(labeler, hand, offered):
     """The labeler with four windows suggested."""
     labeler.command("suggest")
-    hand.until(lambda: not labeler.work.running and labeler.session.queue.total, "suggestions")
+    hand.rest()
     return labeler
 
 
@@ -109,7 +109,7 @@ def test_after_the_last_one_more_are_looked_for(queued, hand, offered) -> None:
     assert progress(queued) == "4 of 4"
     offered["next"] = made(PLACES[:3])
     queued.command("suggest")
-    hand.until(lambda: not queued.work.running and queued.session.queue.total == 3, "other suggestions")
+    hand.rest()
     assert progress(queued) == "1 of 3"
 
 
@@ -123,20 +123,21 @@ def test_strategy_and_count_are_chosen_under_more(labeler, hand, offered) -> Non
     section.strategy.value, section.count.value = "margin", 3
     assert labeler.session.strategies["margin"][1:] in section.meaning.value
     section.suggest.click()
-    hand.until(lambda: not labeler.work.running and labeler.session.queue.total == 3, "suggestions")
+    hand.rest()
+    assert labeler.session.queue.total == 3
     assert offered["asked"] == [(3, "margin")]
 
 
 def test_empty_states_and_errors_in_words(labeler, hand, offered) -> None:
     offered["next"] = []
     labeler.command("suggest")
-    hand.until(lambda: "nothing to suggest" in labeler.messages.text, "the message")
-    assert not is_shown(labeler.suggesting.bar)
+    hand.rest()
+    assert "nothing to suggest" in labeler.messages.text and not is_shown(labeler.suggesting.bar)
     offered["next"] = SuggestionError("train a round first")
     labeler.command("suggest")
-    hand.until(lambda: labeler.messages.kind == "error", "the error")
-    assert labeler.messages.text == "train a round first"
-    hand.until(lambda: not labeler.suggesting.section.suggest.disabled, "the button")
+    hand.rest()
+    assert labeler.messages.kind == "error" and labeler.messages.text == "train a round first"
+    assert not labeler.suggesting.section.suggest.disabled
 
 
 def test_a_mask_in_hand_is_answered_first(queued, hand) -> None:
@@ -151,7 +152,8 @@ def test_a_round_ranks_anew_and_the_place_stays(queued, hand, offered, monkeypat
     offered["next"] = made(((160, 160), (160, 0), (300, 200)))
     monkeypatch.setattr(queued.session.queue, "_ranked_by", 7)  # by a round that is in use no more
     queued.session._ledger.tell("round")
-    hand.until(lambda: len(offered["asked"]) == 2 and not queued.work.running, "the ranking")
+    hand.rest()
+    assert len(offered["asked"]) == 2
     assert progress(queued) == "2 of 4" and "Reason 2." in words(queued) and queued.view.map.center == before
     windows = [one.window for one in queued.session.queue.suggestions]
     assert windows == [one.window for one in made(((0, 0), (160, 0), (160, 160), (300, 200)))]
@@ -176,8 +178,8 @@ def test_a_round_during_a_search_is_followed_after_it(queued, hand, offered, mon
     session._ledger.tell("round")  # while it looks around
     assert len(offered["asked"]) == 1
     go_on.set()
-    hand.until(lambda: len(offered["asked"]) == 3 and not queued.work.running, "the ranking by that round")
-    assert not session.queue.outdated
+    hand.rest()  # the ranking by that round, begun as soon as the search had ended, too
+    assert len(offered["asked"]) == 3 and not session.queue.outdated
 
 
 def test_what_is_being_looked_for_is_said(queued, hand, monkeypatch) -> None:
@@ -196,7 +198,7 @@ def test_what_is_being_looked_for_is_said(queued, hand, monkeypatch) -> None:
     queued.command("suggest")
     assert "being looked for already" in queued.messages.text
     go_on.set()
-    hand.until(lambda: not queued.work.running, "the end of both")
+    hand.rest()
 
 
 def test_objects_found_wait_for_the_mask_in_hand(queued, hand, monkeypatch) -> None:
@@ -214,7 +216,7 @@ def test_objects_found_wait_for_the_mask_in_hand(queued, hand, monkeypatch) -> N
     hand.click(*LAKE)
     hand.until(lambda: session.mask is not None, "the mask")
     go_on.set()
-    hand.until(lambda: not queued.work.running and session.proposals, "the object")
+    hand.rest()
     assert not queued.review.is_on and "Found 1 object in the window; Shift+O reviews" in queued.messages.text
     queued.command("accept")
     assert len(session.objects) == 1 and len(session.proposals) == 1
@@ -248,8 +250,8 @@ def test_the_model_looks_for_objects_where_none_is_proposed(queued, hand, monkey
 
     monkeypatch.setattr(queued.session, "find_objects", find)
     queued.suggesting.bar.objects.click()
-    hand.until(lambda: queued.review.is_on, "the review")
-    assert asked["within"].equals(box(0, 0, SIDE, SIDE)) and asked["crs"] == "pixel"
+    hand.rest()
+    assert queued.review.is_on and asked["within"].equals(box(0, 0, SIDE, SIDE)) and asked["crs"] == "pixel"
 
 
 def test_one_bar_at_a_time(queued) -> None:

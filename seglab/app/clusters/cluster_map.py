@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from seglab.core.outlines import find_regions, strips_of
 from seglab.core.palette import PALETTE
 from seglab.errors import ClusterError
 from seglab.store import atomic
+from seglab.store.events import Event
 from seglab.store.rasters import RasterWriter
 
 NOWHERE = 0
@@ -197,6 +198,31 @@ class ClusterMap:
 
     def _with(self, clusters: Sequence[Cluster]) -> ClusterMap:
         return replace(self, clusters=tuple(clusters))
+
+    # -- in the log
+
+    def arrangement(self, what: str) -> dict[str, Any]:
+        """The data of a "clusters" event: what a person has made of them so far.
+
+        Args:
+            what: was done last, in words.
+        """
+        clusters = [asdict(cluster) for cluster in self.clusters]
+        return {"what": what, "proposed": self.proposed, "raster": self.path.name, "clusters": clusters}
+
+    def arranged(self, events: Iterable[Event]) -> ClusterMap:
+        """These as the latest "clusters" event about them left them; as proposed where there is none.
+
+        Args:
+            events: in force, in order.
+        """
+        mine = [e.data for e in events if e.kind == "clusters" and e.data["proposed"] == self.proposed]
+        # A cache that was cleared and filled again may lack a raster: what was arranged before it still counts.
+        there = [data for data in mine if (self.path.parent / data["raster"]).exists()]
+        if not there:
+            return self
+        clusters = tuple(Cluster(tuple(c["values"]), c["colour"], c["pixels"]) for c in there[-1]["clusters"])
+        return replace(self, path=self.path.parent / there[-1]["raster"], clusters=clusters)
 
     # -- on disk
 

@@ -37,7 +37,8 @@ FOLDER = "clusters"
 class Clustering:
     """The part of a LabelSession that shows what a scene is made of before anything has a name.
 
-    Merging and taking apart change no label, so that the log does not know them; what is accepted is in the log.
+    The clusters themselves are in the project's cache; what a person makes of them is in the log, for undo, redo and
+    other notebooks.
     """
 
     _ledger: Ledger
@@ -89,7 +90,8 @@ class Clustering:
         def work(reporter: jobs.Reporter, current: CurrentModel) -> ClusterMap:
             path = new_path(self._cluster_folder)
             made = make_clusters(reporter, current, self._opened.prefixes, settings, path)
-            self._take_clusters(made)
+            made.save(self._cluster_folder)
+            self._ledger.tell("clusters")
             return made
 
         with self._ledger.acting():
@@ -98,7 +100,8 @@ class Clustering:
     @property
     def clusters(self) -> ClusterMap | None:
         """The clusters of the scene as they are now; None before `propose`."""
-        return ClusterMap.load(self._cluster_folder)
+        found = ClusterMap.load(self._cluster_folder)
+        return None if found is None else found.arranged(self._ledger.in_force())
 
     @property
     def cluster_classes(self) -> Mapping[int, str]:
@@ -179,23 +182,26 @@ class Clustering:
             return self._accept_regions(there, class_name, origin, self._learner.current.number, self.date, {})
 
     def merge_clusters(self, number: int, other: int) -> ClusterMap:
-        """Make one cluster of two, which keeps the first one's number.
+        """Make one cluster of two, which keeps the first one's number; undo takes it back.
 
         Raises:
             ClusterError: one is not there, or they are the same.
         """
-        return self._take_clusters(self._clusters().merged(number, other))
+        with self._ledger.acting():
+            return self._arrange(self._clusters().merged(number, other), f"merge clusters {number} and {other}")
 
     def separate_cluster(self, number: int) -> ClusterMap:
-        """Make a merged cluster those again that it was made of.
+        """Make a merged cluster those again that it was made of; undo takes it back.
 
         Raises:
             ClusterError: it is not there, or was not merged.
         """
-        return self._take_clusters(self._clusters().separated(number))
+        with self._ledger.acting():
+            return self._arrange(self._clusters().separated(number), f"take cluster {number} apart")
 
     def split_cluster(self, number: int) -> ClusterMap:
-        """Take what the current mask holds out of a cluster: it becomes a cluster of its own, the last one.
+        """Take what the current mask holds out of a cluster: it becomes a cluster of its own, the last one; undo takes
+        it back.
 
         The mask is made as any other, by clicks, a box or the brush; it is gone afterwards.
 
@@ -208,7 +214,8 @@ class Clustering:
             if proposal is None:
                 raise NoMaskError("there is no mask; click what is to be taken out of the cluster first")
             outline = polygons_of(proposal.array, proposal.window.col, proposal.window.row)
-            made = self._take_clusters(found.split(number, outline, new_path(self._cluster_folder)))
+            made = found.split(number, outline, new_path(self._cluster_folder))
+            self._arrange(made, f"split cluster {number}")
             self._clear_draft()
             self._ledger.tell("mask")
             return made
@@ -225,10 +232,9 @@ class Clustering:
             raise ClusterError("there are no clusters of the scene yet; session.propose() finds them")
         return found
 
-    def _take_clusters(self, made: ClusterMap) -> ClusterMap:
+    def _arrange(self, made: ClusterMap, what: str) -> ClusterMap:
         """Show these from now on."""
-        made.save(self._cluster_folder)
-        self._ledger.tell("clusters")
+        self._ledger.record("clusters", made.arrangement(what), "clusters")
         return made
 
     def _accept_regions(

@@ -276,6 +276,9 @@ class _Writer:
             call[-1] += "]"
         return [*self._new_classes(event), *call]
 
+    def _clusters(self, event: Event) -> list[str]:
+        return [f"# {event.data['what']}: clusters are looked for anew, by session.propose(); their regions are below"]
+
     def _confirm(self, event: Event) -> list[str]:
         option = f", class_name={event.data['class']!r}" if "class" in event.data else ""
         return self._answer("confirm", event, option)
@@ -396,6 +399,7 @@ _WRITERS: Mapping[str, Callable[[_Writer, Event], list[str]]] = {
     "settle": _Writer._merge_from,
     "propose": _Writer._propose,
     "accept_regions": _Writer._accept_regions,
+    "clusters": _Writer._clusters,
     "confirm": _Writer._confirm,
     "dismiss": _Writer._dismiss,
     "edit": _Writer._edit,

@@ -33,6 +33,7 @@ TITLES = {
     "check_answer": "an answer of the map's check",
     "import": "import {objects}",
     "accept_regions": "accept {objects} as {class}",
+    "clusters": "{what}",
     "merge_from": "merge the labels of {source}",
     "settle": "settle a disagreement with {source}",
     "propose": "propose {objects}",

@@ -151,6 +151,10 @@ def test_merge_and_separate(session: LabelSession) -> None:
     assert inside.sum() == whole.pixels and session.cluster_at(col, row, crs="pixel") == whole
     apart = session.separate_cluster(first.number)
     assert {(c.values, c.pixels) for c in apart.clusters} == {(c.values, c.pixels) for c in before.clusters}
+    assert session.undo() == f"take cluster {first.number} apart" and session.clusters == merged
+    assert session.undo() == f"merge clusters {first.number} and {second.number}" and session.clusters == before
+    assert session.redo() and session.clusters == merged
+    session.undo()
     with pytest.raises(ClusterError, match="split it by a mask"):
         session.separate_cluster(first.number)
     with pytest.raises(ClusterError, match="with itself"):
@@ -171,6 +175,9 @@ def test_split_by_the_mask(session: LabelSession) -> None:
     np.testing.assert_array_equal(values(found) == part.number, mask)
     session.name_cluster(part.number, "bay")
     assert session.cluster_classes == {part.number: "bay"}
+    session.undo()
+    assert session.undo() == f"split cluster {number}"
+    assert session.clusters.cluster(number) == before and session.clusters.path != found.path
 
 
 def test_the_log_makes_the_same_again(session: LabelSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +185,7 @@ def test_the_log_makes_the_same_again(session: LabelSession, tmp_path: Path, mon
     session.name_cluster(first.number, "meadow")
     made = session.name_cluster(second.number, "water")
     session.edit(made[0].id, note="looked at")
+    session.merge_clusters(*(cluster.number for cluster in session.clusters.clusters[2:4]))
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(session.as_code(check=False), "as_code", "exec"), names)
