@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
 from tests.browser.lab import TIMEOUT, Lab, artefacts, screenshot
 
@@ -53,15 +53,15 @@ def find_chromium(playwright: Playwright) -> str | None:
     return own if Path(own).exists() else None
 
 
-# Of the module, not the session: while it is open playwright holds an event loop in the main thread, and tests of
+# Of this package, not the session: while it is open playwright holds an event loop in the main thread, and tests of
 # other folders that start one of their own would fail.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium(playwright: Playwright) -> str:
     """Path of the browser; without one the tests fail in CI and are skipped elsewhere."""
     path = find_chromium(playwright)
@@ -73,29 +73,28 @@ def chromium(playwright: Playwright) -> str:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    """A headless Chromium that reaches nothing but this machine."""
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright, chromium: str) -> Iterator[BrowserContext]:
+    """A headless Chromium that reaches nothing but this machine, and keeps what it has loaded of a server."""
     running = playwright.chromium.launch(executable_path=chromium, args=list(_ARGUMENTS))
-    yield running
+    yield running.new_context(viewport=VIEWPORT)
     running.close()
 
 
 @pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh page of 1280 x 900; its last state is kept as a screenshot named after the test.
 
     `page.console` is the list of errors that the page has logged.
     """
-    context = browser.new_context(viewport=VIEWPORT)
-    page = context.new_page()
+    page = browser.new_page()
     page.set_default_timeout(TIMEOUT * 1000)
     page.console = []
     page.on("console", lambda message: page.console.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.console.append(str(error)))
     yield page
     screenshot(page, re.sub(r"[^\w.-]+", "_", request.node.name).strip("_"))
-    context.close()
+    page.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from jupyter_client import BlockingKernelClient
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
+from tests.browser import forking
 from tests.browser.server import Server
 
 TIMEOUT = 120.0
@@ -36,8 +38,10 @@ HUB = {"base_url": "/user/ada/", "environ": {"JUPYTERHUB_SERVICE_PREFIX": "/user
 _ERRORS = '[data-mime-type="application/vnd.jupyter.error"]'
 _KERNEL_IDLE = """() => {
     const session = window.jupyterapp?.shell.currentWidget?.sessionContext;
-    return session?.isReady && session.session?.kernel?.status === "idle";
+    const kernel = session?.session?.kernel;
+    return session?.isReady && kernel?.status === "idle" && "jupyter.widget" in kernel._targetRegistry;
 }"""
+"""The page is also ready for widgets: those that a kernel makes before are lost."""
 _INK = """pane => {
     let painted = 0;
     for (const canvas of document.querySelectorAll(`.leaflet-${pane}-pane canvas`)) {
@@ -85,6 +89,8 @@ class Lab(Server):
 
     module = "jupyterlab"
     """What Python runs."""
+    forks = hasattr(os, "fork")
+    """Whether its kernels are forked from a process that has imported everything: see forking."""
     page = "lab/tree/"
     """Below the base_url: where a notebook is shown, followed by its name."""
     options = (
@@ -99,7 +105,27 @@ class Lab(Server):
         self.token = "test-token"
         self.root = home / "notebooks"
         self.root.mkdir(parents=True)
-        super().__init__(home, environ or {})
+        changed = dict(environ or {})
+        self._forker = None
+        if self.forks:
+            changed["JUPYTER_PATH"] = str(home / "forked")
+            self._forker = self._start_forker(home, changed)
+        super().__init__(home, changed)
+
+    @staticmethod
+    def _start_forker(home: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        folder, address = Path(environ["JUPYTER_PATH"]) / "kernels" / "python3", home / "forker"
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps(forking.kernelspec(str(address))), encoding="utf-8")
+        command = [sys.executable, "-P", forking.__file__, "serve", str(address)]
+        return subprocess.Popen(command, cwd=home, env=Server.environ(home, environ))
+
+    def stop(self) -> None:
+        """End the server and its kernels."""
+        super().stop()
+        if self._forker is not None:
+            self._forker.terminate()
+            self._forker.wait(20)
 
     def url(self, path: str = "", **query: str) -> str:
         """Address of a page or an API of the server."""
@@ -186,6 +212,7 @@ class Notebook(Lab):
     module = "notebook"
     page = "notebooks/"
     options = ("--JupyterNotebookApp.expose_app_in_browser=True", "--LabApp.news_url=")
+    forks = False
 
 
 def write_notebook(path: Path, cells: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ class Server:
             self._process = subprocess.Popen(
                 self.command(),
                 cwd=home,
-                env=self._environ(environ),
+                env=self.environ(home, environ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -63,17 +63,19 @@ class Server:
             else:
                 self._process.terminate()
 
-    def _environ(self, more: Mapping[str, str]) -> dict[str, str]:
+    @staticmethod
+    def environ(home: Path, more: Mapping[str, str]) -> dict[str, str]:
+        """Environment of a server that keeps its files in a folder, and of its kernels."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_", "VOILA"))}
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return {
             **environ,
             "PYTHONPATH": path,
             "OMP_NUM_THREADS": "1",
-            "JUPYTER_CONFIG_DIR": str(self.home / "config"),
-            "JUPYTER_DATA_DIR": str(self.home / "data"),
-            "JUPYTER_RUNTIME_DIR": str(self.runtime),
-            "IPYTHONDIR": str(self.home / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(home / "config"),
+            "JUPYTER_DATA_DIR": str(home / "data"),
+            "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+            "IPYTHONDIR": str(home / "ipython"),
             **more,
         }
 

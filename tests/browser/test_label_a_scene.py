@@ -245,7 +245,7 @@ def layer_of(url: str) -> str:
     return url.split("/")[-4]
 
 
-@pytest.mark.parametrize("jupyter", [{"base_url": "/base/"}, HUB], indirect=True, ids=["base_url", "hub"])
+@pytest.mark.parametrize("jupyter", [HUB], indirect=True, ids=["hub"])
 def test_map_and_click(page: Page, jupyter: Lab) -> None:
     answers: list[int] = []
     page.on("response", lambda r: answers.append(r.status) if "/localtileserver-proxy/" in r.url else None)
