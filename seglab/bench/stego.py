@@ -26,7 +26,7 @@ from seglab.evaluation.clusters import count_matrix, match_clusters
 from seglab.jobs import SilentReporter
 from seglab.models.registry import load_model
 from seglab.models.stego import AUTO, PRESETS
-from seglab.models.student.teachers import Teacher, unsupervised_teacher
+from seglab.models.student.teachers import DINO_SIDE, Teacher, load_dino, unsupervised_teacher
 from seglab.training.stego import Stego, StegoConfig, advice, kmeans_clusters, train_stego
 
 PROBE_STEPS, PROBE_RATE = 300, 5e-3
@@ -49,10 +49,20 @@ class StegoRun:
     windows: int
     """At most so many, drawn by chance."""
     steps: int
+    dino: str | None = None
+    """File of a DINO's weights, whose features are taken in place of the model's."""
 
     def identity(self) -> dict[str, Any]:
         """See runs.Identified."""
-        return asdict(replace(self, folder=Path(self.folder).name)) | {"kind": "stego"}
+        plain = asdict(replace(self, folder=Path(self.folder).name)) | {"kind": "stego"}
+        return {name: value for name, value in plain.items() if name != "dino" or value is not None}
+
+    def backbone(self) -> tuple[Teacher, int]:
+        """The frozen network, and the side of the windows that it looks at."""
+        if self.dino is not None:
+            return load_dino(self.dino), DINO_SIDE
+        model = load_model(self.model, device="cpu")
+        return unsupervised_teacher(model), model.spec.image_size
 
 
 def run_stego(
@@ -64,6 +74,7 @@ def run_stego(
     seeds: int = 5,
     windows: int = 120,
     steps: int = 100,
+    dino: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     out: Path | None = None,
     say: Say | None = None,
@@ -78,6 +89,7 @@ def run_stego(
         seeds: 0, 1, ... of so many runs.
         windows: of the model's input size, drawn from each dataset.
         steps: of the head (the authors' presets need some thousands); half of them of each cluster probe.
+        dino: file of a DINO's weights, whose features are taken in place of the model's: see load_dino.
         jobs, out, say: see runs.records_of.
 
     Returns:
@@ -87,13 +99,14 @@ def run_stego(
     Raises:
         DatasetError: a dataset is missing.
         BenchError: no preset of that name, or a dataset with too few windows.
+        CheckpointError: `dino` is missing, or of no network that is known.
         WriteError: `out` cannot be written or holds something else.
     """
     if preset not in (AUTO, *PRESETS):
         raise BenchError(f"no preset is called {preset!r}; choose one of {', '.join((AUTO, *PRESETS))}")
     found, weights = chosen_datasets(folder, datasets), weights_of(model, None)
     runs = [
-        StegoRun(str(dataset.path), model, weights, preset, seed, windows, steps)
+        StegoRun(str(dataset.path), model, weights, preset, seed, windows, steps, dino and str(dino))
         for dataset in found
         for seed in range(seeds)
     ]
@@ -112,9 +125,9 @@ def run_stego(
 def measure(run: StegoRun, say: Say) -> dict[str, Any]:
     """Do one run; see runs.Do."""
     dataset = open_dataset(run.folder)
-    model = load_model(run.model, device="cpu")
-    rgb, truth = draw_windows(dataset, model.spec.image_size, run.windows, run.seed)
-    features = features_of(unsupervised_teacher(model), rgb)
+    teacher, side = run.backbone()
+    rgb, truth = draw_windows(dataset, side, run.windows, run.seed)
+    features = features_of(teacher, rgb)
     classes = sorted(dataset.classes)
     labels = _on_grid(truth, classes, features.shape[-1])
     steps = (run.steps, run.steps // 2)

@@ -139,6 +139,7 @@ def _add_stego(benches: Any) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of labelled datasets, or one dataset")
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of the folder; all if left out")
     parser.add_argument("--model", default="tiny_unseen", metavar="NAME", help="whose features")
+    parser.add_argument("--dino", type=Path, metavar="FILE", help="weights of a DINO or DINOv2, whose features instead")
     parser.add_argument("--preset", default="auto", metavar="NAME", help="auto, potsdam or general")
     parser.add_argument("--seeds", type=count, default=5, metavar="N", help="runs, each with its own chance")
     parser.add_argument("--windows", type=count, default=120, metavar="N", help="of each dataset, at most")
@@ -153,7 +154,7 @@ def _stego(options: argparse.Namespace) -> int:
     from seglab.datasets.folder import open_datasets
 
     names = options.datasets or list(open_datasets(options.folder))
-    same = ("model", "preset", "seeds", "windows", "steps", "jobs", "out")
+    same = ("model", "dino", "preset", "seeds", "windows", "steps", "jobs", "out")
     settings = {name: getattr(options, name) for name in same}
     show(run_stego(options.folder, names, **settings, say=_say), options.json, format_table)
     return 0

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from seglab.ui.labeler import Labeler
 
 
-LOOKS = ("imagery", "second")
-"""Panes of the scene itself. A look that was shown before has its former address, so that the page has its tiles."""
+LOOKS = ("imagery", "second", "clusters")
+"""Panes that change to and fro: bands of the scene, clusters of which one is in hand. A look that was shown before has
+its former address, so that the page has its tiles."""
 
 KEPT = 16
 """Looks that are served though they are not shown, at most."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.browser.lab import TIMEOUT, Lab, artefacts, screenshot
 
@@ -74,27 +74,28 @@ def chromium(playwright: Playwright) -> str:
 
 
 @pytest.fixture(scope="package")
-def browser(playwright: Playwright, chromium: str) -> Iterator[BrowserContext]:
-    """A headless Chromium that reaches nothing but this machine, and keeps what it has loaded of a server."""
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    """A headless Chromium that reaches nothing but this machine."""
     running = playwright.chromium.launch(executable_path=chromium, args=list(_ARGUMENTS))
-    yield running.new_context(viewport=VIEWPORT)
+    yield running
     running.close()
 
 
 @pytest.fixture
-def page(browser: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh page of 1280 x 900; its last state is kept as a screenshot named after the test.
 
     `page.console` is the list of errors that the page has logged.
     """
-    page = browser.new_page()
+    context = browser.new_context(viewport=VIEWPORT)
+    page = context.new_page()
     page.set_default_timeout(TIMEOUT * 1000)
     page.console = []
     page.on("console", lambda message: page.console.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.console.append(str(error)))
     yield page
     screenshot(page, re.sub(r"[^\w.-]+", "_", request.node.name).strip("_"))
-    page.close()
+    context.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,13 @@ Where nothing forks (`os.fork` is missing) kernels are started as usual; so they
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 PATIENCE = 120
@@ -29,11 +31,8 @@ def kernelspec(address: str) -> dict[str, object]:
 
 def serve(address: str) -> None:
     """Import, then fork for whoever connects, for ever."""
-    import ipykernel.kernelapp  # noqa: F401
-    import localtileserver  # noqa: F401
-
-    import seglab.ui.labeler  # noqa: F401
-
+    for name in ("ipykernel.kernelapp", "localtileserver", "seglab.ui.labeler"):
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for kernels
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address + ".new")
@@ -52,10 +51,6 @@ def serve(address: str) -> None:
 
 def _be_kernel(connection: socket.socket, file: str, folder: str, environ: dict[str, str]) -> None:
     """In the forked process: run a kernel until it ends, or the other end of the connection does."""
-    import threading
-
-    from ipykernel.kernelapp import launch_new_instance
-
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
@@ -70,7 +65,7 @@ def _be_kernel(connection: socket.socket, file: str, folder: str, environ: dict[
     threading.Thread(target=follow, daemon=True).start()
     code = 1
     try:
-        launch_new_instance(argv=sys.argv[1:])
+        sys.modules["ipykernel.kernelapp"].launch_new_instance(argv=sys.argv[1:])
         code = 0
     finally:
         os._exit(code)

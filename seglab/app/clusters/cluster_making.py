@@ -21,7 +21,8 @@ from seglab.core.windows import Window, sweep_windows
 from seglab.errors import ClusterError
 from seglab.inference.blend import Blender
 from seglab.jobs import Reporter
-from seglab.models.student.teachers import Teacher, unsupervised_teacher
+from seglab.models.sam import AdaptedSam
+from seglab.models.student.teachers import DINO_SIDE, Teacher, load_dino, unsupervised_teacher
 from seglab.store.cache import ArrayCache, cache_key
 from seglab.store.rasters import RasterWriter
 from seglab.training.stego import Stego, StegoConfig, advice, train_stego
@@ -50,6 +51,8 @@ class ClusterSettings:
     seed: int = 0
     steps: int = 80
     """Of the head, and of each cluster probe."""
+    weights: Path | None = None
+    """Of a DINO, whose features are compared in place of those of the model in use."""
 
 
 def make_clusters(
@@ -66,11 +69,11 @@ def make_clusters(
 
     Raises:
         ClusterError: there is no window with data.
+        CheckpointError: the weights are of no DINO that is known.
         SegLabError: as reading the scene raises; TrainingError of a model with extra bands.
     """
-    encoder = current.encoder
-    scene, teacher = encoder.scene, unsupervised_teacher(encoder.model)
-    size = encoder.model.spec.image_size
+    scene = current.encoder.scene
+    teacher, size = _backbone(current.encoder.model, settings.weights)
     scale = settings.scale or fitting_scale(scene.grid.shape, size)
     windows = [w for w in sweep_windows(scene.grid.shape, size, OVERLAP, scale) if _is_asked(w, settings.area)]
     features = WindowFeatures(scene, teacher, cache)
@@ -91,6 +94,13 @@ def make_clusters(
     terms = tuple(Term.of(name, stego.preset.shifts[name], v) for name, v in stego.correspondences.items())
     words = advice(stego.correspondences, stego.preset)
     return ClusterMap(path, numbered(sizes), scale, current.number, current.date or "", uuid.uuid4().hex, words, terms)
+
+
+def _backbone(model: AdaptedSam, weights: Path | None) -> tuple[Teacher, int]:
+    """The frozen network whose features are compared, and the side of the windows that it looks at, model pixels."""
+    if weights is None:
+        return unsupervised_teacher(model), model.spec.image_size
+    return load_dino(weights, model.device), DINO_SIDE
 
 
 class _Part:

@@ -64,6 +64,7 @@ class Clustering:
         resolution: float | None = None,
         seed: int = 0,
         steps: int = ClusterSettings.steps,
+        weights: str | Path | None = None,
     ) -> jobs.Job[ClusterMap]:
         """Find what the scene, or its area of interest, is made of, without a single label, in the background (STEGO,
         arXiv 2203.08414, on the features of the model in use).
@@ -76,16 +77,20 @@ class Clustering:
             resolution: ground metres per model pixel; as fine as some minutes allow if None.
             seed: of the training; another one may tell other kinds apart.
             steps: of the training: more move clusters farther from what k-means would give.
+            weights: file of a DINO ViT-S/8 or ViT-B/8, or of a DINOv2, as timm or its authors publish it: its features
+                are compared in place of those of the model in use.
 
         Raises:
             ClusterError: a number of clusters that is not allowed.
+            CheckpointError: from the job: the weights are missing, or of no network that is known.
             JobRunningError: another job looks through the scene.
             PromptError, MissingCRSError: see `predict`.
         """
         if not 2 <= n_clusters <= MOST:
             raise ClusterError(f"n_clusters={n_clusters}: give 2 to {MOST}")
         scale = None if resolution is None else self._scale_at(resolution)
-        settings = ClusterSettings(n_clusters, scale, self.state.area_of_interest, seed, steps)
+        dino = None if weights is None else Path(weights)
+        settings = ClusterSettings(n_clusters, scale, self.state.area_of_interest, seed, steps, dino)
 
         def work(reporter: jobs.Reporter, current: CurrentModel) -> ClusterMap:
             path = new_path(self._cluster_folder)

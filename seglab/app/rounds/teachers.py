@@ -28,7 +28,7 @@ def load_teacher(
         name: a round's file (.safetensors), from `seglab train` or `session.export_round`; a SAM by name, as it is
             before any round; or "dinov2".
         device: where it shall be.
-        checkpoint: a weights file of the SAM below; DINOv2 needs its own here.
+        checkpoint: a weights file of the SAM below; DINO and DINOv2 need their own here.
         reporter: told about a download.
 
     Raises:

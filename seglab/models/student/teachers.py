@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
@@ -22,6 +23,17 @@ LEVELS = 4
 """Levels of a student, each paired with one block of its teacher."""
 DINOV2 = "vit_base_patch14_dinov2"
 """KTDA's teacher (arXiv 2412.06664), by timm's name."""
+DINOS = MappingProxyType(
+    {
+        (384, 8): "vit_small_patch8_224",
+        (768, 8): "vit_base_patch8_224",
+        (384, 14): "vit_small_patch14_dinov2",
+        (768, 14): DINOV2,
+    }
+)
+"""Networks of DINO (arXiv 2104.14294) and DINOv2 (arXiv 2304.07193) that are known: timm's names by width and patch."""
+DINO_SIDE = 224
+"""Of a window that a DINO looks at, pixels: what they were trained on, and a multiple of their patches."""
 
 
 class Teacher(Protocol):
@@ -145,22 +157,27 @@ class DinoTeacher:
             return (*maps[:-1], tokens.transpose(1, 2).unflatten(2, maps[-1].shape[-2:]))
 
 
-def load_dino(weights: str | Path, device: torch.device | None = None, name: str = DINOV2) -> DinoTeacher:
-    """A DINOv2 from a weights file: timm's, or that of DINOv2's authors.
+def load_dino(weights: str | Path, device: torch.device | None = None) -> DinoTeacher:
+    """A DINO or DINOv2 from a weights file, timm's or that of its authors; which one the file itself tells.
 
     Args:
         weights: the file.
         device: where it shall be; the CPU if None.
-        name: timm's name of the network.
 
     Raises:
-        CheckpointError: the file is damaged, or of another network.
+        CheckpointError: the file is damaged, or of none of DINOS.
     """
+    found = read_weights(weights)
+    known = " or ".join(DINOS.values())
+    stem = found.get("patch_embed.proj.weight")
+    name = None if stem is None else DINOS.get((stem.shape[0], stem.shape[-1]))
+    if name is None:
+        raise CheckpointError(f"{str(weights)!r} is of no network that is known; give the weights of {known}")
     network = timm_library().create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True)
     from timm.models.vision_transformer import checkpoint_filter_fn
 
     try:
-        network.load_state_dict(checkpoint_filter_fn(read_weights(weights), network))
+        network.load_state_dict(checkpoint_filter_fn(found, network))
     except (RuntimeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{str(weights)!r} is not of {name} ({error}); give that network's weights") from error
+        raise CheckpointError(f"{str(weights)!r} is not all of {name} ({error}); fetch the file again") from error
     return DinoTeacher(network.to(device or torch.device("cpu")), name)

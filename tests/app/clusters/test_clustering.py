@@ -18,8 +18,9 @@ from seglab.app.clusters.cluster_map import ClusterMap
 from seglab.app.history.replay import replay
 from seglab.app.session import LabelSession
 from seglab.core.masks import rasterize
-from seglab.errors import ClusterError, JobCancelled, NoMaskError, ProposalError
+from seglab.errors import CheckpointError, ClusterError, JobCancelled, NoMaskError, ProposalError
 from seglab.jobs import SilentReporter
+from seglab.models.student.timm_library import timm_library
 
 SIDE = 320
 CLASSES = ("water", "wood", "sand", "field", "town")
@@ -222,6 +223,22 @@ def test_what_cannot_be(session: LabelSession, open_lakes) -> None:
     with pytest.raises(JobCancelled):
         job.result()
     assert fresh.clusters is None
+
+
+def test_a_dino_is_compared_where_its_weights_are_there(session: LabelSession, tmp_path: Path) -> None:
+    import torch
+
+    before = session.clusters
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = timm_library().create_model("vit_small_patch8_224", num_classes=0)
+    torch.save(network.state_dict(), tmp_path / "dino.pth")
+    made = session.propose(3, steps=3, resolution=20, weights=tmp_path / "dino.pth").result()
+    assert made.scale == 2 and made == session.clusters and made.proposed != before.proposed
+    assert 2 <= len(made.clusters) <= 3 and sum(c.pixels for c in made.clusters) == SIDE * SIDE
+    with pytest.raises(CheckpointError, match="cannot read"):
+        session.propose(3, weights=tmp_path / "absent.pth").result()
+    assert session.clusters == made
 
 
 def test_how_closely_a_scene_is_looked_at() -> None:

@@ -90,10 +90,23 @@ def test_only_dinos_last_map_passes_the_final_norm():
     assert [tuple(m.shape) for m in maps] == [(2, 24, 4, 4)] * 4
 
 
-def test_weights_that_are_no_dinov2_are_refused(tmp_path):
+@pytest.mark.parametrize("name", ["vit_small_patch8_224", "vit_small_patch14_dinov2"])
+def test_which_dino_it_is_the_weights_tell(tmp_path, name):
+    path = tmp_path / "weights.pth"
+    network = timm_library().create_model(name, num_classes=0)  # pos_embed as published: for one size of image
+    torch.save(network.state_dict(), path)
+    teacher = load_dino(path)
+    assert (teacher.name, teacher.width, teacher.patch) == (name, 384, network.patch_embed.patch_size[0])
+    assert [m.shape[-1] for m in teacher.features(RGB)] == [56 // teacher.patch] * 4
+    torch.save({k: v for k, v in network.state_dict().items() if "blocks.11" not in k}, path)
+    with pytest.raises(CheckpointError, match=f"not all of {name}"):
+        load_dino(path)
+
+
+def test_weights_that_are_no_dino_are_refused(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(small_vit().state_dict(), path)
-    with pytest.raises(CheckpointError, match="is not of vit_small"):
-        load_dino(path, name="vit_small_patch14_dinov2")
+    with pytest.raises(CheckpointError, match="no network that is known"):
+        load_dino(path)
     with pytest.raises(CheckpointError, match="cannot read"):
-        load_dino(tmp_path / "absent.pth", name="vit_small_patch14_dinov2")
+        load_dino(tmp_path / "absent.pth")
