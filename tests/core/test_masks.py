@@ -18,7 +18,7 @@ from seglab.core.windows import Window
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(MASKS, st.integers(-50, 50), st.integers(-50, 50))
 def test_round_trip(mask: np.ndarray, col: int, row: int) -> None:
     polygons = polygons_of(mask, col, row)

@@ -34,7 +34,7 @@ def in_strips(array: np.ndarray, cuts: list[int], ignored: int | None = None):
 
 
 @given(MAPS, st.sampled_from([None, 0, 2]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_polygons_give_the_map_back(array, ignored):
     values, polygons = outlines_of(array, ignored)
     assert shapely.is_valid(polygons).all()
@@ -48,7 +48,7 @@ def test_polygons_give_the_map_back(array, ignored):
 
 
 @given(MAPS, st.lists(st.integers(0, 8), max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_strips_have_no_seams(array, cuts):
     regions, polygons = in_strips(array, sorted(cut for cut in cuts if cut < len(array)), ignored=0)
     values, whole = outlines_of(array, ignored=0)

@@ -307,6 +307,6 @@ def test_what_is_cached_equals_what_is_not(clock_tells, tmp_path, monkeypatch):
 
     case = Machine.TestCase()
     case.settings = settings(
-        max_examples=15, stateful_step_count=16, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=8, stateful_step_count=16, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     case.runTest()

@@ -21,6 +21,7 @@ from seglab.core.windows import Window, sweep_windows
 from seglab.errors import ClusterError
 from seglab.inference.blend import Blender
 from seglab.jobs import Reporter
+from seglab.models.dense_crf import dense_crf
 from seglab.models.sam import AdaptedSam
 from seglab.models.student.teachers import DINO_SIDE, Teacher, load_dino, unsupervised_teacher
 from seglab.store.cache import ArrayCache, cache_key
@@ -53,6 +54,8 @@ class ClusterSettings:
     """Of the head, and of each cluster probe."""
     weights: Path | None = None
     """Of a DINO, whose features are compared in place of those of the model in use."""
+    sharpen: bool = False
+    """Whether a dense CRF draws borders along the edges of the imagery."""
 
 
 def make_clusters(
@@ -90,7 +93,7 @@ def make_clusters(
         clusters=settings.clusters, seed=settings.seed, steps=settings.steps, probe_steps=settings.steps, **QUICK
     )
     stego = train_stego(_Part(reporter, len(chosen), total), learnt, config)
-    sizes = _map(_Part(reporter, 2 * len(chosen), total), stego, features, windows, scale, settings.area, path)
+    sizes = _map(_Part(reporter, 2 * len(chosen), total), stego, features, windows, scale, settings, path)
     terms = tuple(Term.of(name, stego.preset.shifts[name], v) for name, v in stego.correspondences.items())
     words = advice(stego.correspondences, stego.preset)
     return ClusterMap(path, numbered(sizes), scale, current.number, current.date or "", uuid.uuid4().hex, words, terms)
@@ -198,7 +201,7 @@ def _map(
     features: WindowFeatures,
     windows: list[Window],
     scale: int,
-    area: BaseGeometry | None,
+    settings: ClusterSettings,
     path: Path,
 ) -> np.ndarray:
     """Write the raster; returns (256,) pixels by value."""
@@ -210,15 +213,17 @@ def _map(
 
         def write(row: int, scores: np.ndarray) -> None:
             values = np.where(scores.any(0), scores.argmax(0) + 1, NOWHERE).astype(np.uint8)
-            sizes[:] += _write_strip(writer, scene, values, row * scale, scale, area)
+            sizes[:] += _write_strip(writer, scene, values, row * scale, scale, settings.area)
 
         for done, window in enumerate(windows):
             reporter.update(done, message="mapping clusters")
             scores = stego.probabilities(features.of(window)[None])
-            scores = torch.nn.functional.interpolate(scores, window.model_shape, mode="bilinear")[0].numpy()
+            scores = torch.nn.functional.interpolate(scores, window.model_shape, mode="bilinear")[0]
+            if settings.sharpen:
+                scores = dense_crf(torch.from_numpy(scene.rgb(window)[0]), scores)
             row, col = -(-window.row // scale), -(-window.col // scale)
             here = Window(col, row, window.width // scale, window.height // scale)
-            for top, strip in blender.add(here, scores):
+            for top, strip in blender.add(here, scores.numpy()):
                 write(top, strip)
         for top, strip in blender.finish():
             write(top, strip)

@@ -81,7 +81,7 @@ def same(one: State, other: State) -> bool:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(logs())
 def test_an_undo_and_its_redo_leave_what_was_there(events: list[Event]) -> None:
     followed = History()
@@ -96,7 +96,7 @@ def test_an_undo_and_its_redo_leave_what_was_there(events: list[Event]) -> None:
     assert same(followed.state(), before)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(logs())
 def test_a_proposed_object_is_one_thing_at_a_time(events: list[Event]) -> None:
     """It waits, is an object, or is dismissed; every class that anything has is there."""
@@ -110,7 +110,7 @@ def test_a_proposed_object_is_one_thing_at_a_time(events: list[Event]) -> None:
     assert {o.class_name for o in (*state.objects, *state.proposals)} <= set(state.classes)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(logs())
 def test_every_step_equals_what_is_in_force_gone_through_at_once(events: list[Event]) -> None:
     followed = History()
@@ -120,7 +120,7 @@ def test_every_step_equals_what_is_in_force_gone_through_at_once(events: list[Ev
         assert [e.id for e in followed.done] == sorted(e.id for e in followed.done)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from("aaadcrmiuuUR"), st.sampled_from([None, "b"])), max_size=25))
 def test_scenes_are_followed_as_if_each_were_alone_but_for_the_classes(steps: list[tuple[str, str | None]]) -> None:
     """Letters: accept, delete, new class, rename, merge classes, import with a class; undo, of any action; redo."""
