@@ -285,8 +285,8 @@ def numbered(sizes: np.ndarray) -> tuple[Cluster, ...]:
 
 
 def _unused(used: set[str]) -> str:
-    """A colour that nobody has yet: the palette's, then lighter ones of it."""
-    for share in (0.0, 0.45, 0.7, 0.2, 0.85):
+    """A colour that nobody has yet: lighter ones of the palette, whose own are the classes'."""
+    for share in (0.4, 0.65, 0.2, 0.8, 0.55):
         for colour in PALETTE:
             rgb = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
             lighter = "#{:02x}{:02x}{:02x}".format(*(round(v + share * (255 - v)) for v in rgb))
