@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from seglab.app.clusters.cluster_making import sharpened
 from seglab.bench.runs import chosen_datasets, records_of, weights_of
 from seglab.bench.simulation import Say
 from seglab.core.windows import sweep_windows
@@ -34,6 +35,11 @@ PROBE_STEPS, PROBE_RATE = 300, 5e-3
 STARTS = 3
 """Of STEGO's cluster probes and of k-means: the best by its own loss counts."""
 FIGURES = ("accuracy", "mean_iou", "linear_accuracy", "baseline_accuracy", "baseline_mean_iou")
+"""On the grid of the features."""
+PIXELS = ("pixel_accuracy", "sharp_accuracy", "baseline_pixel_accuracy", "baseline_sharp_accuracy")
+"""On pixels, before and after the borders were moved to edges of the imagery as `session.propose` does."""
+SURE = 0.9
+"""Of its cluster is a cell of the baseline, which knows no probabilities, before borders are moved."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def run_stego(
         jobs, out, say: see runs.records_of.
 
     Returns:
-        "model", "preset", "rows": by dataset "name", "classes" and per figure (FIGURES) [mean, lowest, highest] over
+        "model", "preset", "rows": by dataset "name", "classes" and per figure (FIGURES, PIXELS) [mean, lowest, highest] over
         seeds, "advice" of the first seed; "overall": means over datasets.
 
     Raises:
@@ -116,9 +122,9 @@ def run_stego(
         some = records[i * seeds : (i + 1) * seeds]
         rows.append(
             {"name": dataset.name, "classes": len(dataset.classes), "advice": some[0]["advice"]}
-            | {name: _spread([record[name] for record in some]) for name in FIGURES}
+            | {name: _spread([record[name] for record in some]) for name in (*FIGURES, *PIXELS)}
         )
-    overall = {name: round(float(np.mean([row[name][0] for row in rows])), 4) for name in FIGURES}
+    overall = {name: round(float(np.mean([row[name][0] for row in rows])), 4) for name in (*FIGURES, *PIXELS)}
     return {"model": model, "preset": preset, "rows": rows, "overall": overall}
 
 
@@ -135,9 +141,13 @@ def measure(run: StegoRun, say: Say) -> dict[str, Any]:
     how = {"steps": steps[0], "probe_steps": steps[1], "seeds": STARTS, "seed": run.seed}
     config = StegoConfig(preset, clusters=len(classes), **how)
     made = train_stego(SilentReporter(), features, config)
-    score = _score(made.probabilities(features).argmax(1).numpy(), labels, len(classes))
+    chances = made.probabilities(features)
+    score = _score(chances.argmax(1).numpy(), labels, len(classes))
     plain = kmeans_clusters(features, len(classes), seed=run.seed, starts=STARTS)
     base = _score(plain.numpy(), labels, len(classes))
+    certain = F.one_hot(plain, len(classes)).permute(0, 3, 1, 2) * SURE + (1 - SURE) / len(classes)
+    ground = _numbered(truth, classes)
+    on_pixels = (*_on_pixels(rgb, ground, chances), *_on_pixels(rgb, ground, certain))
     record = {
         "run": run.identity(),
         "accuracy": score[0],
@@ -146,6 +156,7 @@ def measure(run: StegoRun, say: Say) -> dict[str, Any]:
         "baseline_accuracy": base[0],
         "baseline_mean_iou": base[1],
         "advice": advice(made.correspondences, made.preset),
+        **dict(zip(PIXELS, on_pixels, strict=True)),
     }
     say(f"{dataset.name}, seed {run.seed}: accuracy {score[0]:.3f}, PCA and k-means {base[0]:.3f}")
     return record
@@ -204,6 +215,20 @@ def _on_grid(masks: np.ndarray, classes: Sequence[int], grid: int) -> np.ndarray
     return np.where(votes.any(0), votes.argmax(0), IGNORE)
 
 
+def _numbered(masks: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Class numbers as their places in `classes`, IGNORE where they are not known."""
+    places = np.full(256, IGNORE, dtype=np.uint8)
+    places[list(classes)] = np.arange(len(classes))
+    return places[masks]
+
+
+def _on_pixels(rgb: np.ndarray, truth: np.ndarray, chances: Tensor) -> tuple[float, float]:
+    """Accuracy of (N, K, h, w) probabilities on the pixels of (N, H, W, 3) windows: as they are, and sharpened."""
+    count, rough = chances.shape[1], F.interpolate(chances, truth.shape[1:], mode="bilinear").argmax(1)
+    sharp = torch.stack([sharpened(torch.from_numpy(w), c[None]).argmax(0) for w, c in zip(rgb, chances, strict=True)])
+    return tuple(_score(found.numpy(), truth, count)[0] for found in (rough, sharp))
+
+
 def _score(clusters: np.ndarray, labels: np.ndarray, classes: int) -> tuple[float, float]:
     score = match_clusters(count_matrix(clusters, labels, (classes, classes), IGNORE))
     return round(score.accuracy, 4), round(score.mean_iou, 4)
@@ -226,5 +251,13 @@ def format_table(result: Mapping[str, Any]) -> str:
         lines.append(f"| {row['name']} | {row['classes']} | {' | '.join(cells)} |")
     overall = (f"{result['overall'][name]:.3f}" for name in order)
     lines.append(f"| overall | | {' | '.join(overall)} |")
+    lines += [
+        "",
+        "| accuracy on pixels | as found | sharpened | PCA + k-means | sharpened |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in result["rows"]:
+        lines.append(f"| {row['name']} | {' | '.join(f'{row[name][0]:.3f}' for name in PIXELS)} |")
+    lines.append("")
     lines += [f"{row['name']}: {row['advice']}" for row in result["rows"]]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglab.bench.stego import FIGURES, run_stego
+from seglab.bench.stego import FIGURES, PIXELS, run_stego
 from seglab.cli import main
 from seglab.datasets.folder import IGNORE
 from seglab.errors import BenchError
@@ -42,7 +42,8 @@ def test_what_differs_plainly_is_told_apart(halves: Path, tmp_path: Path, capsys
     result = json.loads(capsys.readouterr().out)
     (row,) = result["rows"]
     assert row["linear_accuracy"][0] > 0.8 and row["baseline_accuracy"][0] > 0.9 and row["accuracy"][0] > 0.8
-    assert result["overall"] == {name: row[name][0] for name in FIGURES}
+    assert result["overall"] == {name: row[name][0] for name in (*FIGURES, *PIXELS)}
+    assert row["sharp_accuracy"][0] > row["pixel_accuracy"][0] > 0.8
     kept = (tmp_path / "runs.jsonl").read_text()
     assert main(["bench", "stego", str(halves), *out]) == 0  # nothing is done again
     assert (tmp_path / "runs.jsonl").read_text() == kept

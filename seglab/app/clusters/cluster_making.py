@@ -21,7 +21,7 @@ from seglab.core.windows import Window, sweep_windows
 from seglab.errors import ClusterError
 from seglab.inference.blend import Blender
 from seglab.jobs import Reporter
-from seglab.models.dense_crf import dense_crf
+from seglab.models.dense_crf import CrfSettings, dense_crf
 from seglab.models.sam import AdaptedSam
 from seglab.models.student.teachers import DINO_SIDE, Teacher, load_dino, unsupervised_teacher
 from seglab.store.cache import ArrayCache, cache_key
@@ -36,6 +36,8 @@ QUICK = MappingProxyType({"seeds": 3, "points": 8, "others": 2})
 """What of StegoConfig is another for a person who waits."""
 OVERLAP = 0.25
 """Share of a window that the next one sees too."""
+HALVED = CrfSettings(bilateral_sigma=CrfSettings.bilateral_sigma / 2)
+"""Of the dense CRF, at half the resolution: it looks as far."""
 FEW = 8
 """Windows below which their quarters are compared: one window has nothing to be compared with."""
 
@@ -54,8 +56,6 @@ class ClusterSettings:
     """Of the head, and of each cluster probe."""
     weights: Path | None = None
     """Of a DINO, whose features are compared in place of those of the model in use."""
-    sharpen: bool = False
-    """Whether a dense CRF draws borders along the edges of the imagery."""
 
 
 def make_clusters(
@@ -184,6 +184,25 @@ def quartered(features: Tensor) -> Tensor:
     return torch.cat([features[:, :, r : r + h, c : c + w] for r in (0, h) for c in (0, w)])
 
 
+def sharpened(rgb: Tensor, scores: Tensor) -> Tensor:
+    """Clusters of a window with borders along the edges of its imagery, by a dense CRF.
+
+    It works at half the window's resolution, in a quarter of the time.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        scores: (1, K, h, w), that sum to 1 over K.
+
+    Returns:
+        (K, H, W) float32, that sum to 1 over K.
+    """
+    small = torch.nn.functional.avg_pool2d(rgb.permute(2, 0, 1)[None].float(), 2, ceil_mode=True)[0]
+    shape = small.shape[1:]
+    rough = torch.nn.functional.interpolate(scores, shape, mode="bilinear")[0]
+    sharp = dense_crf(small.round().byte().permute(1, 2, 0), rough, HALVED)
+    return torch.nn.functional.interpolate(sharp[None], rgb.shape[:2], mode="bilinear")[0]
+
+
 def _is_asked(window: Window, area: BaseGeometry | None) -> bool:
     return area is None or area.intersects(window.polygon)
 
@@ -218,9 +237,7 @@ def _map(
         for done, window in enumerate(windows):
             reporter.update(done, message="mapping clusters")
             scores = stego.probabilities(features.of(window)[None])
-            scores = torch.nn.functional.interpolate(scores, window.model_shape, mode="bilinear")[0]
-            if settings.sharpen:
-                scores = dense_crf(torch.from_numpy(scene.rgb(window)[0]), scores)
+            scores = sharpened(torch.from_numpy(scene.rgb(window)[0]), scores)
             row, col = -(-window.row // scale), -(-window.col // scale)
             here = Window(col, row, window.width // scale, window.height // scale)
             for top, strip in blender.add(here, scores.numpy()):

@@ -65,7 +65,6 @@ class Clustering:
         seed: int = 0,
         steps: int = ClusterSettings.steps,
         weights: str | Path | None = None,
-        sharpen: bool = False,
     ) -> jobs.Job[ClusterMap]:
         """Find what the scene, or its area of interest, is made of, without a single label, in the background (STEGO,
         arXiv 2203.08414, on the features of the model in use).
@@ -80,7 +79,6 @@ class Clustering:
             steps: of the training: more move clusters farther from what k-means would give.
             weights: file of a DINO ViT-S/8 or ViT-B/8, or of a DINOv2, as timm or its authors publish it: its features
                 are compared in place of those of the model in use.
-            sharpen: draw borders along the edges of the imagery, by a dense CRF: a second more for each window.
 
         Raises:
             ClusterError: a number of clusters that is not allowed.
@@ -92,7 +90,7 @@ class Clustering:
             raise ClusterError(f"n_clusters={n_clusters}: give 2 to {MOST}")
         scale = None if resolution is None else self._scale_at(resolution)
         dino = None if weights is None else Path(weights)
-        settings = ClusterSettings(n_clusters, scale, self.state.area_of_interest, seed, steps, dino, sharpen)
+        settings = ClusterSettings(n_clusters, scale, self.state.area_of_interest, seed, steps, dino)
 
         def work(reporter: jobs.Reporter, current: CurrentModel) -> ClusterMap:
             path = new_path(self._cluster_folder)
