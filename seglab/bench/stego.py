@@ -99,8 +99,8 @@ def run_stego(
         jobs, out, say: see runs.records_of.
 
     Returns:
-        "model", "preset", "rows": by dataset "name", "classes" and per figure (FIGURES, PIXELS) [mean, lowest, highest] over
-        seeds, "advice" of the first seed; "overall": means over datasets.
+        "model", "preset", "rows": by dataset "name", "classes", per figure (FIGURES, PIXELS) [mean, lowest, highest]
+        over seeds, and "advice" of the first seed; "overall": means over datasets.
 
     Raises:
         DatasetError: a dataset is missing.

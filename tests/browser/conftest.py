@@ -94,6 +94,7 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     page.on("console", lambda message: page.console.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.console.append(str(error)))
     yield page
+    print(*page.console, sep="\n")  # shown where the test has failed
     screenshot(page, re.sub(r"[^\w.-]+", "_", request.node.name).strip("_"))
     context.close()
 

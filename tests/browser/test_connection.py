@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, TimeoutError
 
-from tests.browser.lab import Lab, screenshot, wait_for, wait_for_tiles
+from tests.browser.lab import TIMEOUT, Lab, screenshot, wait_for, wait_for_tiles
 from tests.browser.seen import assert_click_gives_a_mask, assert_scene_is_seen, message_says, middle, open_labeler
 
 NOTEBOOK = "connection.ipynb"
@@ -59,6 +60,17 @@ def zoom_in(page: Page, lab: Lab) -> None:
     before = lab.run(level)
     page.mouse.wheel(0, -60)
     wait_for(lambda: lab.run(level) != before, "a deeper zoom", page)
+
+
+def reload(page: Page) -> None:
+    """Load the page anew until its widgets are back: the widget manager gives the kernel 4 s to send their states, and
+    on a machine that is too busy for that it may wait for ever."""
+    for patience in (40, 40, TIMEOUT):
+        page.reload()
+        with suppress(TimeoutError):
+            page.locator(".seglab-toolbar").wait_for(timeout=patience * 1000)
+            return
+    raise AssertionError(f"no widget came back: {page.console}")
 
 
 @pytest.mark.parametrize("jupyter", [{}], indirect=True, ids=["root"])
@@ -152,8 +164,7 @@ def test_reloaded_page_gets_its_tiles_by_message_again(page: Page, jupyter: Lab)
     wait_for(lambda: route(jupyter) == "comm True", "the bridge", page)
     page.keyboard.press("Control+s")
     page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
-    page.reload()
-    page.locator(".seglab-toolbar").wait_for()
+    reload(page)
     wait_for_tiles(page, least=4)
     page.locator(".seglab-toolbar").evaluate("bar => bar.scrollIntoView()")
     tile = page.locator(".seglab-mapbox img.leaflet-tile").first

@@ -8,6 +8,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from seglab.app.history.code_opening import opening_lines
 from seglab.app.history.code_words import geometry_call, mentioned, model_words, prompt_call, variable
 from seglab.app.history.label_events import PARTS, Labels
 from seglab.app.history.redraw import LoadRound, Prompt, Redrawn, assumed, redraw_all
@@ -25,10 +26,6 @@ UNKNOWN = """\
 # The log does not tell which of the three masks was chosen, nor when a box was drawn: the best mask is taken and the
 # box comes first, so that outlines may differ.
 """
-IN_MEMORY = "..."
-"""Stands for a source that has no path."""
-SETTINGS = ("model", "bands", "adapt_from", "adapter", "extra_bands")
-"""Of the manifest: what `seglab.open` takes under the same name."""
 
 
 def as_code(
@@ -68,7 +65,7 @@ def as_code(
     body = _Writer(done, calls, load is not None, manifest).lines()
     imports = ["import shapely", ""] if any("shapely." in line for line in body) else []
     head = HEAD.format(name=name) + (UNKNOWN if unchecked else "")
-    opening = _open(done, manifest, project or f"{name}_again.seglab")
+    opening = opening_lines(done, manifest, project or f"{name}_again.seglab")
     return head + "\n".join([*imports, "import seglab", "", *opening, *body, ""])
 
 
@@ -80,36 +77,6 @@ def accepted_objects(done: Iterable[Event]) -> list[tuple[Event, LabelledObject]
     """
     accepts = [event for event in done if event.kind == "accept"]
     return [(event, made) for event in accepts for made in reduce([event], scene_of(event)).objects]
-
-
-def _open(done: Iterable[Event], manifest: Mapping[str, Any], project: str) -> list[str]:
-    classes = {e.data["name"]: e.data["colour"] for e in done if e.kind == "class" and e.data.get("initial")}
-    settings = {"classes": classes, "project": project} | {key: manifest[key] for key in SETTINGS if key in manifest}
-    sources = [_source(card) for card in scene_cards(manifest)]
-    opening = [
-        *(["# the imagery was in memory: put it here again, with all its dates"] if IN_MEMORY in sources else []),
-        "session = seglab.open(",
-        f"    [{', '.join(sources)}]," if len(sources) > 1 else f"    {sources[0]},",
-        *(f"    {key}={value!r}," for key, value in settings.items()),
-        ")",
-    ]
-    if len(sources) > 1:
-        opening += [
-            "sessions = [session, *map(session.open_scene, list(session.scenes)[1:])]",
-            "for session in sessions:",
-            "    session.follows = False  # each call below looks in one window, as it was checked",
-            "session = sessions[0]",
-        ]
-        return opening
-    return [*opening, "session.follows = False  # each call below looks in one window, as it was checked"]
-
-
-def _source(card: Mapping[str, Any]) -> str:
-    """What a scene is opened from."""
-    dates = card.get("dates")
-    if dates is not None and None in dates.values():
-        return IN_MEMORY
-    return repr(card["path"] if dates is None else dates)
 
 
 class _Writer:
