@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import shapely
 import torch
+from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
@@ -38,6 +39,8 @@ OVERLAP = 0.25
 """Share of a window that the next one sees too."""
 HALVED = CrfSettings(bilateral_sigma=CrfSettings.bilateral_sigma / 2)
 """Of the dense CRF, at half the resolution: it looks as far."""
+SHARPENED = 1024
+"""Cells of a strip that are looked at together."""
 FEW = 8
 """Windows below which their quarters are compared: one window has nothing to be compared with."""
 
@@ -154,12 +157,12 @@ class WindowFeatures:
         """(width, h, w) float32 of the last block."""
         scene = self.scene
         key = cache_key(
-            kind="stego", scene=scene.fingerprint, bands=scene.bands, stretch=scene.stretch, window=window,
+            kind="stego, filled", scene=scene.fingerprint, bands=scene.bands, stretch=scene.stretch, window=window,
             network=self._network,
         )  # fmt: skip
         kept = self._cache.get(key, own=True)
         if kept is None:
-            rgb = torch.from_numpy(np.ascontiguousarray(scene.rgb(window)[0]))[None]
+            rgb = torch.from_numpy(filled(*scene.rgb(window)))[None]
             kept = self._teacher.features(rgb)[-1][0].cpu().half().numpy()
             self._cache.put(key, kept)
         return torch.from_numpy(kept).float()
@@ -184,6 +187,15 @@ def quartered(features: Tensor) -> Tensor:
     return torch.cat([features[:, :, r : r + h, c : c + w] for r in (0, h) for c in (0, w)])
 
 
+def filled(rgb: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 with the nearest valid pixel where there is none: beyond the scene's edge, or without data. Black
+    there would make a kind of ground of its own along it."""
+    if valid.all() or not valid.any():
+        return rgb
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return rgb[tuple(nearest)]
+
+
 def sharpened(rgb: Tensor, scores: Tensor) -> Tensor:
     """Clusters of a window with borders along the edges of its imagery, by a dense CRF.
 
@@ -201,6 +213,17 @@ def sharpened(rgb: Tensor, scores: Tensor) -> Tensor:
     rough = torch.nn.functional.interpolate(scores, shape, mode="bilinear")[0]
     sharp = dense_crf(small.round().byte().permute(1, 2, 0), rough, HALVED)
     return torch.nn.functional.interpolate(sharp[None], rgb.shape[:2], mode="bilinear")[0]
+
+
+def _along_edges(scene: Scene, scores: np.ndarray, row: int, scale: int) -> np.ndarray:
+    """(K, rows, cols) scores of a strip of cells, put together from all windows, with borders along edges."""
+    parts = []
+    for col in range(0, scores.shape[2], SHARPENED):
+        part = torch.from_numpy(np.ascontiguousarray(scores[:, :, col : col + SHARPENED]))
+        height, width = part.shape[1:]
+        rgb, _ = scene.rgb(Window(col * scale, row * scale, width * scale, height * scale, scale))
+        parts.append((sharpened(torch.from_numpy(rgb), part[None]) * part.any(0)).numpy())
+    return np.concatenate(parts, axis=2)
 
 
 def _is_asked(window: Window, area: BaseGeometry | None) -> bool:
@@ -231,16 +254,17 @@ def _map(
     with cluster_writer(path, scene.grid) as writer:
 
         def write(row: int, scores: np.ndarray) -> None:
+            scores = _along_edges(scene, scores, row, scale)
             values = np.where(scores.any(0), scores.argmax(0) + 1, NOWHERE).astype(np.uint8)
             sizes[:] += _write_strip(writer, scene, values, row * scale, scale, settings.area)
 
         for done, window in enumerate(windows):
             reporter.update(done, message="mapping clusters")
             scores = stego.probabilities(features.of(window)[None])
-            scores = sharpened(torch.from_numpy(scene.rgb(window)[0]), scores)
+            scores = torch.nn.functional.interpolate(scores, window.model_shape, mode="bilinear")[0].numpy()
             row, col = -(-window.row // scale), -(-window.col // scale)
             here = Window(col, row, window.width // scale, window.height // scale)
-            for top, strip in blender.add(here, scores.numpy()):
+            for top, strip in blender.add(here, scores):
                 write(top, strip)
         for top, strip in blender.finish():
             write(top, strip)
