@@ -13,7 +13,7 @@ import shapely
 from rasterio.transform import from_origin
 
 import seglab
-from seglab.app.clusters.cluster_making import fitting_scale, quartered, sharpened
+from seglab.app.clusters.cluster_making import filled, fitting_scale, quartered, sharpened
 from seglab.app.clusters.cluster_map import ClusterMap
 from seglab.app.history.replay import replay
 from seglab.app.session import LabelSession
@@ -239,6 +239,18 @@ def test_a_dino_is_compared_where_its_weights_are_there(session: LabelSession, t
     with pytest.raises(CheckpointError, match="cannot read"):
         session.propose(3, weights=tmp_path / "absent.pth").result()
     assert session.clusters == made
+
+
+def test_where_there_is_no_data_stands_the_nearest_pixel() -> None:
+    rgb = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    valid = np.zeros((4, 5), dtype=bool)
+    valid[:3, 1:4] = True
+    found = filled(np.where(valid[..., None], rgb, 0).astype(np.uint8), valid)
+    np.testing.assert_array_equal(found[:3, 1:4], rgb[:3, 1:4])
+    np.testing.assert_array_equal(found[3, 1:4], rgb[2, 1:4])
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
+    np.testing.assert_array_equal(found[:, 4], found[:, 3])
+    assert not filled(np.zeros_like(rgb), np.zeros_like(valid)).any()
 
 
 def test_sharpened_borders_follow_the_ground(folder: Path) -> None:
