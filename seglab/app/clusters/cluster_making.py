@@ -157,7 +157,7 @@ class WindowFeatures:
         """(width, h, w) float32 of the last block."""
         scene = self.scene
         key = cache_key(
-            kind="stego, filled", scene=scene.fingerprint, bands=scene.bands, stretch=scene.stretch, window=window,
+            kind="cluster features", scene=scene.fingerprint, bands=scene.bands, stretch=scene.stretch, window=window,
             network=self._network,
         )  # fmt: skip
         kept = self._cache.get(key, own=True)
