@@ -27,7 +27,7 @@ from seglab.evaluation.clusters import count_matrix, match_clusters
 from seglab.jobs import SilentReporter
 from seglab.models.registry import load_model
 from seglab.models.stego import AUTO, PRESETS
-from seglab.models.student.teachers import DINO_SIDE, Teacher, load_dino, unsupervised_teacher
+from seglab.models.student.teachers import Teacher, unsupervised_backbone
 from seglab.training.stego import Stego, StegoConfig, advice, kmeans_clusters, train_stego
 
 PROBE_STEPS, PROBE_RATE = 300, 5e-3
@@ -60,15 +60,12 @@ class StegoRun:
 
     def identity(self) -> dict[str, Any]:
         """See runs.Identified."""
-        plain = asdict(replace(self, folder=Path(self.folder).name)) | {"kind": "stego"}
+        plain = asdict(replace(self, folder=Path(self.folder).name)) | {"kind": "stego", "figures": [*FIGURES, *PIXELS]}
         return {name: value for name, value in plain.items() if name != "dino" or value is not None}
 
     def backbone(self) -> tuple[Teacher, int]:
         """The frozen network, and the side of the windows that it looks at."""
-        if self.dino is not None:
-            return load_dino(self.dino), DINO_SIDE
-        model = load_model(self.model, device="cpu")
-        return unsupervised_teacher(model), model.spec.image_size
+        return unsupervised_backbone(load_model(self.model, device="cpu"), self.dino)
 
 
 def run_stego(

@@ -46,6 +46,8 @@ def test_clusters_by_clicks_and_keys(page: Page, jupyter: Lab) -> None:
     message_says(page, "as 'water' and saved")
     named = rows.filter(has_text="water ✓")
     wait_for(lambda: named.count() == 1, "the name in the list", page)
+    wait_for_tiles(page)
+    screenshot(page, "clusters_named")
     page.keyboard.press("z")
     wait_for(lambda: named.count() == 0, "the name to be taken back", page)
 

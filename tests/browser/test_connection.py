@@ -63,8 +63,11 @@ def zoom_in(page: Page, lab: Lab) -> None:
 
 
 def reload(page: Page) -> None:
-    """Load the page anew until its widgets are back: the widget manager gives the kernel 4 s to send their states, and
-    on a machine that is too busy for that it may wait for ever."""
+    """Load the page anew until its widgets are back.
+
+    Once, on a busy machine, the page showed "Loading widget..." for two minutes: JupyterLab's widget manager gives the
+    kernel 4 s to send their states, which may be why.
+    """
     for patience in (40, 40, TIMEOUT):
         page.reload()
         with suppress(TimeoutError):

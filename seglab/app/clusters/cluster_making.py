@@ -23,8 +23,7 @@ from seglab.errors import ClusterError
 from seglab.inference.blend import Blender
 from seglab.jobs import Reporter
 from seglab.models.dense_crf import CrfSettings, dense_crf
-from seglab.models.sam import AdaptedSam
-from seglab.models.student.teachers import DINO_SIDE, Teacher, load_dino, unsupervised_teacher
+from seglab.models.student.teachers import Teacher, unsupervised_backbone
 from seglab.store.cache import ArrayCache, cache_key
 from seglab.store.rasters import RasterWriter
 from seglab.training.stego import Stego, StegoConfig, advice, train_stego
@@ -79,7 +78,7 @@ def make_clusters(
         SegLabError: as reading the scene raises; TrainingError of a model with extra bands.
     """
     scene = current.encoder.scene
-    teacher, size = _backbone(current.encoder.model, settings.weights)
+    teacher, size = unsupervised_backbone(current.encoder.model, settings.weights)
     scale = settings.scale or fitting_scale(scene.grid.shape, size)
     windows = [w for w in sweep_windows(scene.grid.shape, size, OVERLAP, scale) if _is_asked(w, settings.area)]
     features = WindowFeatures(scene, teacher, cache)
@@ -100,13 +99,6 @@ def make_clusters(
     terms = tuple(Term.of(name, stego.preset.shifts[name], v) for name, v in stego.correspondences.items())
     words = advice(stego.correspondences, stego.preset)
     return ClusterMap(path, numbered(sizes), scale, current.number, current.date or "", uuid.uuid4().hex, words, terms)
-
-
-def _backbone(model: AdaptedSam, weights: Path | None) -> tuple[Teacher, int]:
-    """The frozen network whose features are compared, and the side of the windows that it looks at, model pixels."""
-    if weights is None:
-        return unsupervised_teacher(model), model.spec.image_size
-    return load_dino(weights, model.device), DINO_SIDE
 
 
 class _Part:
@@ -197,9 +189,9 @@ def filled(rgb: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def sharpened(rgb: Tensor, scores: Tensor) -> Tensor:
-    """Clusters of a window with borders along the edges of its imagery, by a dense CRF.
+    """Scores of clusters with borders along the edges of its imagery, by a dense CRF.
 
-    It works at half the window's resolution, in a quarter of the time.
+    It works at half the resolution, in a quarter of the time.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -220,6 +212,9 @@ def _along_edges(scene: Scene, scores: np.ndarray, row: int, scale: int) -> np.n
     parts = []
     for col in range(0, scores.shape[2], SHARPENED):
         part = torch.from_numpy(np.ascontiguousarray(scores[:, :, col : col + SHARPENED]))
+        if not part.any():  # beside the area that is asked for
+            parts.append(part.numpy())
+            continue
         height, width = part.shape[1:]
         rgb, _ = scene.rgb(Window(col * scale, row * scale, width * scale, height * scale, scale))
         parts.append((sharpened(torch.from_numpy(rgb), part[None]) * part.any(0)).numpy())

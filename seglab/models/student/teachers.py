@@ -121,13 +121,6 @@ class SamTeacher:
             return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1).softmax(1)
 
 
-def unsupervised_teacher(model: AdaptedSam) -> SamTeacher:
-    """The teacher whose last map is compared where there are no labels: of the block before the last one, for the last
-    one makes features for the decoder and tells kinds of ground less well apart."""
-    blocks = taught_blocks(model.spec.depth)
-    return SamTeacher(model, (*blocks[:-1], model.spec.depth - 2))
-
-
 class DinoTeacher:
     """A DINO vision transformer of timm's: KTDA's teacher. The last map alone passes the final norm, as published.
 
@@ -181,3 +174,25 @@ def load_dino(weights: str | Path, device: torch.device | None = None) -> DinoTe
     except (RuntimeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{str(weights)!r} is not all of {name} ({error}); fetch the file again") from error
     return DinoTeacher(network.to(device or torch.device("cpu")), name)
+
+
+def unsupervised_backbone(model: AdaptedSam, dino: str | Path | None = None) -> tuple[Teacher, int]:
+    """The frozen network whose last map is compared where there are no labels.
+
+    Of a SAM it is that of the block before the last one: the last one makes features for the decoder and tells kinds of
+    ground less well apart.
+
+    Args:
+        model: the SAM.
+        dino: file of a DINO's weights, to compare that network's features instead: see load_dino.
+
+    Returns:
+        The network, and the side in pixels of the windows that it looks at.
+
+    Raises:
+        CheckpointError, TrainingError: see load_dino and SamTeacher.
+    """
+    if dino is not None:
+        return load_dino(dino, model.device), DINO_SIDE
+    blocks = taught_blocks(model.spec.depth)
+    return SamTeacher(model, (*blocks[:-1], model.spec.depth - 2)), model.spec.image_size
