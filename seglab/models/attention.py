@@ -22,7 +22,6 @@ from seglab.models.torchvision_ops import ensure_torchvision_operators
 
 ensure_torchvision_operators()
 
-from segment_anything.modeling import image_encoder  # noqa: E402
 from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition  # noqa: E402
 
 QUERIES_AT_ONCE = 512
@@ -84,12 +83,26 @@ def _attention(layer: nn.Module, x: Tensor, index: int, adapter: Adapter | None)
 def _position_terms(layer: nn.Module, q: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Each query's score for every row, (B, heads, N, h), and for every column, (B, heads, N, w)."""
     grid = q.unflatten(2, (height, width))
-    # Looked up at each call: pretraining on crops puts its own in that place (seglab.pretrain.network).
-    rows = image_encoder.get_rel_pos(height, height, layer.rel_pos_h)
-    cols = image_encoder.get_rel_pos(width, width, layer.rel_pos_w)
+    rows, cols = relative_positions(layer.rel_pos_h, height), relative_positions(layer.rel_pos_w, width)
     down = torch.einsum("bnhwc,hkc->bnhwk", grid, rows)
     across = torch.einsum("bnhwc,wkc->bnhwk", grid, cols)
     return down.flatten(2, 3), across.flatten(2, 3)
+
+
+def relative_positions(table: Tensor, size: int) -> Tensor:
+    """What segment-anything's `get_rel_pos` gives for queries and keys of one length, without asking the CPU.
+
+    Args:
+        table: (L, c), one row per distance; resized linearly where L is not 2 * size - 1.
+        size: tokens along the axis.
+
+    Returns:
+        (size, size, c): entry (i, j) for a query at i and a key at j.
+    """
+    if len(table) != 2 * size - 1:
+        table = F.interpolate(table.T[None], size=2 * size - 1, mode="linear")[0].T
+    place = torch.arange(size, device=table.device)
+    return table[place[:, None] - place[None, :] + size - 1]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor, scale: float) -> Tensor:

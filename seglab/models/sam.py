@@ -252,8 +252,8 @@ class AdaptedSam(nn.Module):
         if image_index is not None:
             embedding = embedding[image_index]
         embedding = embedding.expand(len(coords), -1, -1, -1)
-        side = coords.new_tensor([embedding.shape[-1], embedding.shape[-2]]) * self.spec.patch
-        at = (2 * coords / side - 1).to(embedding.dtype)[:, None]
+        across, down = (2 * coords[..., i] / (embedding.shape[-1 - i] * self.spec.patch) - 1 for i in (0, 1))
+        at = torch.stack([across, down], dim=-1).to(embedding.dtype)[:, None]
         found = nn.functional.grid_sample(embedding, at, padding_mode="border", align_corners=False)
         found = found[:, :, 0].transpose(1, 2)
         labels = labels.unsqueeze(-1)

@@ -35,7 +35,7 @@ class Bank:
 
     Attributes:
         sources: dataset names; `source` holds their numbers.
-        source: (I,) int64 dataset of each image.
+        source: (I,) int64 dataset of each image; -1 for an empty slot.
         layout: where images lie.
         colour: (T, 3) uint8 pixels of all levels.
         parts: (T',) int16 part numbers; semantic: (T',) uint8 classes.
@@ -66,7 +66,7 @@ class Bank:
         self.colour = torch.zeros(pixels, 3, dtype=torch.uint8, **where)
         self.parts = torch.zeros(labels, dtype=torch.int16, **where)
         self.semantic = torch.zeros(labels, dtype=torch.uint8, **where)
-        self.source = torch.zeros(count, dtype=torch.int64, **where)
+        self.source = torch.full((count,), -1, dtype=torch.int64, **where)
         self.object_of = torch.zeros(count, MAX_PARTS, dtype=torch.int16, **where)
         self.parent_of = torch.zeros(count, MAX_PARTS, dtype=torch.int16, **where)
         self.class_of = torch.full((count, MAX_PARTS), 255, dtype=torch.uint8, **where)
@@ -96,16 +96,21 @@ class Bank:
             levels.append(cv2.resize(levels[-1], (cols, rows), interpolation=cv2.INTER_AREA))
         flat = np.concatenate([level.reshape(-1, 3) for level in levels])
         start, label = self._starts[index]
-        self.colour[start : start + len(flat)] = torch.from_numpy(flat).to(self.device)
+        self._copy(self.colour[start : start + len(flat)], flat)
         for array, values in ((self.parts, ground.parts), (self.semantic, ground.semantic)):
-            array[label : label + values.size] = torch.from_numpy(values.reshape(-1)).to(self.device)
+            self._copy(array[label : label + values.size], values.reshape(-1))
         if ground.source not in self.sources:
             self.sources.append(ground.source)
         self.source[index] = self.sources.index(ground.source)
         for name, values in vars(ground.table).items():
             rows = getattr(self, name)[index]
             rows.fill_(255 if name == "class_of" else 0)
-            rows[: len(values)] = torch.from_numpy(values).to(self.device)
+            self._copy(rows[: len(values)], values)
+
+    def _copy(self, place: Tensor, values: np.ndarray) -> None:
+        """Copy to the device; from pinned memory, so that this process need not wait for the device."""
+        source = torch.from_numpy(values)
+        place.copy_(source.pin_memory() if self.device.type == "cuda" else source, non_blocking=True)
 
 
 def _levels(shape: tuple[int, int]) -> list[tuple[int, int]]:

@@ -58,6 +58,8 @@ class Config:
     """Encode and decode in bfloat16."""
     compiled: bool = False
     """Fuse the network with torch.compile."""
+    graphed: bool = False
+    """On a GPU, replay steps as CUDA graphs; all windows must then be of the model's full size."""
     scenes: int = 1024
     """Procedural scenes that are there at a time."""
     scene_size: int = 384

@@ -60,9 +60,21 @@ def candidates_loss(logits: Tensor, predicted_iou: Tensor, target: Tensor) -> tu
     each = mask_loss(logits, target)
     loss = 0.85 * each.min(dim=1).values + 0.15 * each.mean(dim=1)
     iou = mask_iou(logits.detach(), target)
+    return loss + judgement_loss(predicted_iou, iou), iou
+
+
+def judgement_loss(predicted_iou: Tensor, iou: Tensor) -> Tensor:
+    """How far predicted IoUs are off, and how well they put the candidates in order.
+
+    Args:
+        predicted_iou, iou: (B, 3).
+
+    Returns:
+        (B,).
+    """
     # The candidate that is shown is the one with the highest predicted IoU: their order counts, not only the value.
     order = functional.cross_entropy(predicted_iou / SHARP, (iou / SHARP).softmax(dim=1), reduction="none")
-    return loss + 4 * (predicted_iou - iou).square().mean(dim=1) + 0.5 * order, iou
+    return 4 * (predicted_iou - iou).square().mean(dim=1) + 0.5 * order
 
 
 def click_loss(at_clicks: Tensor, labels: Tensor) -> Tensor:

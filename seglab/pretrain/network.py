@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seglab.models.attention import image_encoder
+from seglab.models import attention
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import SamSpec
 from seglab.pretrain.scenes import CLASSES
@@ -40,8 +40,8 @@ class CropSam(AdaptedSam):
         """As in AdaptedSam, coords in crop pixels."""
         if self.corner == (0, 0):
             return super().embed_points(coords, labels)
-        shift = torch.tensor(self.corner, device=coords.device, dtype=coords.dtype) * self.spec.patch
-        return super().embed_points(coords + shift, labels)
+        moved = [coords[..., axis] + self.corner[axis] * self.spec.patch for axis in (0, 1)]
+        return super().embed_points(torch.stack(moved, -1), labels)
 
     def dense_position(self, height: int, width: int) -> Tensor:
         """As in AdaptedSam, for the tokens that the crop covers."""
@@ -61,20 +61,19 @@ class CropSam(AdaptedSam):
 def true_distances() -> Iterator[None]:
     """Within it, an input smaller than the network's uses the middle of each relative-position table.
 
-    segment-anything resizes the table instead, which would make one token's distance mean another on small crops.
+    Without it the table is resized, which would make one token's distance mean another on small crops.
     """
-    original = image_encoder.get_rel_pos
+    original = attention.relative_positions
 
-    def cropped(q_size: int, k_size: int, table: Tensor) -> Tensor:
-        length = 2 * max(q_size, k_size) - 1
-        start = (table.shape[0] - length) // 2
-        return original(q_size, k_size, table[start : start + length] if start > 0 else table)
+    def cropped(table: Tensor, size: int) -> Tensor:
+        start = (len(table) - (2 * size - 1)) // 2
+        return original(table[start : start + 2 * size - 1] if start > 0 else table, size)
 
-    image_encoder.get_rel_pos = cropped
+    attention.relative_positions = cropped
     try:
         yield
     finally:
-        image_encoder.get_rel_pos = original
+        attention.relative_positions = original
 
 
 class DenseHead(nn.Module):

@@ -110,8 +110,8 @@ def loose_boxes(box: Tensor, size: int, generator: torch.Generator) -> Tensor:
     extent = (box[:, 2:] - box[:, :2]).repeat(1, 2)
     slack = 0.1 * torch.rand(count, 1, **where) + 0.03 * torch.randn(count, 4, **where)
     slack = slack * (torch.rand(count, 1, **where) > 1 / 3)
-    outward = torch.tensor([-1.0, -1, 1, 1], device=box.device)
-    return (box + outward * slack * extent).clamp(0, size)
+    outward = slack * extent
+    return torch.cat([box[:, :2] - outward[:, :2], box[:, 2:] + outward[:, 2:]], 1).clamp(0, size)
 
 
 def first_prompts(
@@ -138,8 +138,8 @@ def first_prompts(
     points = torch.stack([point, torch.zeros_like(point)], 1)
     box = boxes_around(masks)
     corners = (box if exact else loose_boxes(box, masks.shape[-1], generator)).view(count, 2, 2)
-    kinds = torch.tensor([[POSITIVE, PAD], [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]], device=masks.device)
-    return Prompts(torch.where(boxed[:, None, None], corners, points), kinds[boxed.long()])
+    kinds = [torch.where(boxed, BOX_TOP_LEFT, POSITIVE), torch.where(boxed, BOX_BOTTOM_RIGHT, PAD)]
+    return Prompts(torch.where(boxed[:, None, None], corners, points), torch.stack(kinds, 1))
 
 
 def corrections(

@@ -22,6 +22,8 @@ CLICK = 0.3
 """Weight of obeying the clicks."""
 LOGIT_LIMIT = 12.0
 """A mask's logits are cut to this before they are a prompt, as in use."""
+SHOWN = 0.5
+"""Weight of the mask that a person would see: the best of three may specialise, this one must serve on average."""
 WITHHELD = 0.1
 """Share of rounds that do not see the mask before: a session may have clicks only."""
 
@@ -248,7 +250,8 @@ class Dialogue:
         self._correct()
         loss, logits, quality, iou = self.network.learn(*self._input(), self.target, self.half)
         self._show(logits.detach(), quality.detach())
-        return loss, iou.gather(1, self.ranked[:, :1])[:, 0]
+        shown = self._first(logits)
+        return loss + SHOWN * mask_loss(shown, self.target)[:, 0], iou.gather(1, self.ranked[:, :1])[:, 0]
 
     def _input(self) -> tuple[Tensor, ...]:
         coords, labels = self.prompts.coords, self.prompts.labels
@@ -268,8 +271,11 @@ class Dialogue:
     def _show(self, logits: Tensor, quality: Tensor) -> None:
         coords, labels = self.prompts.coords, self.prompts.labels
         self.ranked = rank_candidates(logits, quality, coords, labels, self.network.model.spec.patch)
-        first = self.ranked[:, :1, None, None].expand(-1, -1, *logits.shape[-2:])
-        self._shown = logits.gather(1, first).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+        self._shown = self._first(logits).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+
+    def _first(self, logits: Tensor) -> Tensor:
+        """(N, 1, h, w): of each object's candidates the one that is shown."""
+        return logits.gather(1, self.ranked[:, :1, None, None].expand(-1, -1, *logits.shape[-2:]))
 
     def _correct(self) -> None:
         if self._shown is not None:

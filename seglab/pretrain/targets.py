@@ -138,7 +138,7 @@ def _draw(view: View, windows: Windows, count: int, generator: torch.Generator) 
     area = torch.zeros(len(flat), MAX_PARTS, device=flat.device)
     area.scatter_add_(1, flat, torch.ones_like(flat, dtype=area.dtype))
     valid = (area >= MIN_AREA) & (area <= MAX_SHARE * flat.shape[1])
-    valid[:, 0] = False
+    valid[:, 0].zero_()
     # The largest of size^(1/2) / exponential variates: a draw without replacement.
     variate = torch.empty_like(area).exponential_(generator=generator)
     score = torch.where(valid, area.sqrt() / variate.clamp(min=1e-9), torch.zeros_like(area))

@@ -14,33 +14,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from seglab.errors import CheckpointError, PretrainError
 from seglab.models.checkpoint import load_weights
 from seglab.models.device import choose_device
 from seglab.models.spec import SPECS
 from seglab.pretrain.bank import Bank
+from seglab.pretrain.batches import Draw, draw_view
 from seglab.pretrain.calibrate import calibrate
-from seglab.pretrain.colours import recolour
 from seglab.pretrain.config import Config, Phase
 from seglab.pretrain.evaluate import evaluate, fixed_windows
 from seglab.pretrain.export import export_weights
 from seglab.pretrain.feed import SceneFeed
 from seglab.pretrain.ground import load_ground, procedural_ground
-from seglab.pretrain.network import CropSam, DenseHead, start
-from seglab.pretrain.step import Network, StepPlan, plan_rounds, train_step
-from seglab.pretrain.targets import choose_exemplars, choose_objects
-from seglab.pretrain.windows import View, Windows, draw_parts, look, loose_windows, plain_windows
+from seglab.pretrain.learner import Learner
+from seglab.pretrain.step import StepPlan, plan_rounds
 
 log = logging.getLogger(__name__)
 VALIDATION_SCENES, VALIDATION_SEED = 16, 99_000_000
 """Procedural scenes that figures are taken on, and the seed of the first, far from those of training."""
 VALIDATION_PARTS = 48
 """Objects per dataset in the figures taken during a run."""
-CALIBRATION_PARTS = 64
-"""Training objects per dataset that the predicted IoU is calibrated on."""
-TAKEN = 8
+CALIBRATION_PARTS = 192
+"""Training objects per dataset that the predicted IoU is fitted to at the end."""
+TAKEN = 2
 """New scenes that are taken in per step, at most."""
 LOGGED = 50
 """Steps between lines of the log."""
@@ -75,25 +73,13 @@ class Trainer:
         self.device = choose_device(device)
         if config.model not in SPECS:
             raise PretrainError(f"no model {config.model!r}; one of {sorted(SPECS)}")
-        spec = SPECS[config.model]
         # Every process builds the same network, and draws other data.
         torch.manual_seed(config.seed)
-        model, head = CropSam(spec), DenseHead(spec.prompt_dim)
         self.rng = np.random.default_rng([config.seed, self.rank])
         self.generator = torch.Generator(self.device).manual_seed(config.seed + 1000 * self.rank)
         self.bank = self._training_bank(ground)
         self.watched = self._watched_bank(ground)
-        self.model, self.head = model.to(self.device).train(), head.to(self.device).train()
-        self.network = Network(self.model, self.head, config.compiled)
-        self.parameters = [*self.model.sam.parameters(), *self.head.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            self._groups(),
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=config.weight_decay,
-            fused=self.device.type == "cuda",
-        )
-        self._average_anew()
+        self.learner = Learner(config, self.bank, self.generator, self.world)
         self.step, self.spent, self.fresh = 0, 0.0, True
 
     # -- the loop
@@ -118,8 +104,8 @@ class Trainer:
         self.milestone(last=True)
 
     def _loop(self, budget: float, feed: SceneFeed | None, told: Callable[[Progress], None] | None) -> None:
-        if self.config.compiled:
-            # The first step compiles, which takes a minute that is not training's.
+        if self.config.compiled or self.config.graphed:
+            # The first step compiles and captures, which is not training's time.
             self.advance(self.spent / budget)
         started, before = time.monotonic(), self.spent
         exported, stable = self.spent, self.spent > (1 - self.config.cooldown) * budget
@@ -153,43 +139,16 @@ class Trainer:
             share: how much of the budget is spent, 0..1: decides the phase and the learning rate.
         """
         config, phase = self.config, self.phase(share)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(share)
         first, rounds = plan_rounds(self.rng, phase.rounds, phase.deepest)
-        windows, view = self.draw(phase)
-        classes = config.classes if first else 0.0
-        objects = choose_objects(self.bank, windows, view, phase.objects, self.generator, classes)
-        exemplars = choose_exemplars(view, objects, config.exemplars, self.generator)
-        self.model.place(phase.size, self.rng)
-        plan = StepPlan(first, rounds, config.boxes, phase.dense_weight, config.half)
-        loss, values = train_step(self.network, view, objects, exemplars, plan, self.generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.world > 1:
-            self._share_gradients()
-        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        if self.device.type == "cuda":
-            # The fused optimiser leaves out a step whose gradient is not finite, without asking the GPU to wait.
-            self.optimizer.found_inf = (~norm.isfinite()).float()
-            self.optimizer.step()
-        elif norm.isfinite():
-            self.optimizer.step()
+        self.learner.model.place(phase.size, self.rng)
+        values = self.learner.step(
+            Draw(phase, bool(self.rng.random() < phase.loose), config.classes if first else 0.0, config.exemplars),
+            StepPlan(first, rounds, config.boxes, phase.dense_weight, config.half),
+            self.rate(share),
+            min(config.ema, (2 + self.step) / (11 + self.step)),
+        )
         self.step += 1
-        self._follow()
         return values
-
-    @torch.no_grad()
-    def draw(self, phase: Phase) -> tuple[Windows, View]:
-        """Windows and what is seen through them."""
-        image, part = draw_parts(self.bank, phase.images, phase.real_share, self.generator)
-        if self.rng.random() < phase.loose:
-            windows = loose_windows(self.bank, image, part, phase.size, self.generator)
-            amount = 1.0
-        else:
-            windows = plain_windows(self.bank, image, part, phase.size)
-            amount = 0.3
-        view = look(self.bank, windows, phase.size)
-        return windows, View(recolour(view.rgb, self.generator, amount), view.parts, view.semantic)
 
     def phase(self, share: float) -> Phase:
         """The phase at that share of the budget."""
@@ -207,18 +166,18 @@ class Trainer:
         """Checkpoint, export the averaged weights with a card, log figures by clicks.
 
         Args:
-            last: calibrate the exported weights' predicted IoU on training ground first; the checkpoint stays.
+            last: fit the exported weights' predicted IoU to training ground first; the checkpoint stays.
         """
         if self.rank:
             return
         self.save(self.out / "checkpoint.pt")
         size = SPECS[self.config.model].image_size
-        with self.averaged() as network:
+        with self.learner.averaged() as network:
             if last:
                 windows = fixed_windows(self.bank, size, CALIBRATION_PARTS)
                 self.write({"calibration": calibrate(network, self.bank, windows)})
             figures = evaluate(network, self.watched, fixed_windows(self.watched, size, VALIDATION_PARTS))
-            exported = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
+            exported = {k: v.detach().clone() for k, v in self.learner.model.sam.state_dict().items()}
         self.write({"validation": figures.by_source, "overall": figures.overall})
         export_weights(
             exported,
@@ -232,20 +191,6 @@ class Trainer:
                 "config": self.config.to_json(),
             },
         )
-
-    @contextmanager
-    def averaged(self) -> Iterator[Network]:
-        """The network with the averaged weights, for full-size input; training weights come back afterwards."""
-        kept = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
-        place, self.model.corner = self.model.corner, (0, 0)
-        self.model.sam.load_state_dict(self.average)
-        self.model.eval()
-        try:
-            yield Network(self.model, self.head)
-        finally:
-            self.model.sam.load_state_dict(kept)
-            self.model.corner = place
-            self.model.train()
 
     def write(self, values: dict[str, object]) -> None:
         """Append one line to the run's log."""
@@ -265,10 +210,7 @@ class Trainer:
             "config": json.dumps(self.config.to_json()),
             "step": self.step,
             "spent": self.spent,
-            "model": self.model.sam.state_dict(),
-            "head": self.head.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
+            **self.learner.state(),
             "rng": json.dumps(self.rng.bit_generator.state),
             "generator": self.generator.get_state(),
         }
@@ -306,10 +248,10 @@ class Trainer:
         self.fresh = False
         if path.suffix == ".safetensors":
             try:
-                load_weights(self.model.sam, path, self.config.model)
+                load_weights(self.learner.model.sam, path, self.config.model)
             except CheckpointError as error:
                 raise PretrainError(f"cannot begin from {str(path)!r} ({error}); begin anew without it") from error
-            self._average_anew()
+            self.learner.average_anew()
             return
         with self._reading(path) as state:
             self._take(state)
@@ -324,10 +266,7 @@ class Trainer:
             raise PretrainError(f"cannot go on from {str(path)!r} ({error}); begin anew without it") from error
 
     def _take(self, state: dict) -> None:
-        self.model.sam.load_state_dict(state["model"])
-        self.head.load_state_dict(state["head"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
+        self.learner.take(state)
         self.step = int(state["step"])
 
     @property
@@ -354,36 +293,9 @@ class Trainer:
 
     def _first_weights(self) -> None:
         with torch.no_grad():
-            _, view = self.draw(self.config.phases[0])
-        start(self.model, self.model.preprocess(view.rgb))
-        self._average_anew()
+            _, view = draw_view(self.bank, self.config.phases[0], True, self.generator)
+        self.learner.first_weights(view.rgb)
         self.fresh = False
-
-    def _average_anew(self) -> None:
-        self.average = {k: v.detach().clone() for k, v in self.model.sam.state_dict().items()}
-
-    def _groups(self) -> list[dict[str, object]]:
-        # Biases, norms, embeddings and position tables are not decayed, as usual for transformers.
-        named = [*self.model.sam.named_parameters(), *self.head.named_parameters()]
-        plain = [p for n, p in named if p.ndim < 2 or "rel_pos" in n or "token" in n or "embed" in n.split(".")[-2]]
-        ids = {id(p) for p in plain}
-        return [
-            {"params": [p for _, p in named if id(p) not in ids]},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        current = self.model.sam.state_dict()
-        torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1 - decay)
-
-    def _share_gradients(self) -> None:
-        for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            distributed.all_reduce(parameter.grad)
-            parameter.grad /= self.world
 
     def _agree(self) -> None:
         # All processes leave the loop at the same step: the first one's clock counts.

@@ -54,15 +54,16 @@ def draw_parts(bank: Bank, count: int, real_share: float, generator: torch.Gener
     Returns:
         (count,) int64 images and parts.
     """
-    source = bank.source[: bank.filled]
+    present = (bank.source >= 0).float()
+    source = bank.source.clamp(min=0)
     made = bank.sources.index(PROCEDURAL) if PROCEDURAL in bank.sources else -1
-    per_source = torch.bincount(source, minlength=len(bank.sources)).float()
-    real = torch.arange(len(bank.sources), device=bank.device) != made
+    per_source = torch.zeros(len(bank.sources), device=bank.device).index_add_(0, source, present)
+    real = (torch.arange(len(bank.sources), device=bank.device) != made) & (per_source > 0)
     shares = torch.where(real, real_share / real.sum().clamp(min=1), 1 - real_share)
-    weight = (shares / per_source.clamp(min=1))[source]
+    weight = (shares / per_source.clamp(min=1))[source] * present
     # A bank without one of the two kinds gives the other.
-    weight = weight if weight.sum() > 0 else torch.ones_like(weight)
-    image = torch.multinomial(weight, count // 2, replacement=True, generator=generator).repeat_interleave(2)
+    weight = torch.where(weight.sum() > 0, weight, present)
+    image = torch.multinomial(weight.expand(count // 2, -1), 1, generator=generator)[:, 0].repeat_interleave(2)
     area = bank.area[image].float()
     by_extent = torch.rand(count, 1, device=bank.device, generator=generator) < 0.5
     chance = (area >= SMALLEST) * torch.where(by_extent, area.sqrt(), torch.ones_like(area))

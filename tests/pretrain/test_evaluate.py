@@ -170,11 +170,19 @@ def test_overall_counts_every_real_dataset_the_same():
     assert Figures({PROCEDURAL: {"1": 0.5}}).overall == {"1": 0.5}
 
 
-def test_calibration_removes_each_candidates_mean_error(bank):
+def test_calibration_fits_the_predicted_iou_and_nothing_else(bank):
     torch.manual_seed(0)
     network = Network(CropSam(SMALL).eval(), DenseHead(32))
     windows = fixed_windows(bank, 64, 8)
-    first = calibrate(network, bank, windows, clicks=1)
-    assert max(abs(value) for value in first) > 1e-3
-    again = calibrate(network, bank, windows, clicks=1)
-    assert max(abs(value) for value in again) < 1e-5
+
+    def errors() -> float:
+        found = [(true - said) for _, _, true, said in answers(network, bank, windows, 2, ranked=False)]
+        return float(torch.cat(found).square().mean())
+
+    before = {name: value.clone() for name, value in network.model.sam.state_dict().items()}
+    first = errors()
+    chosen = calibrate(network, bank, windows, clicks=2)
+    assert errors() < 0.5 * first
+    assert chosen["after"] >= chosen["before"] - 0.01
+    changed = {name for name, value in network.model.sam.state_dict().items() if (before[name] != value).any()}
+    assert changed and all(name.startswith("mask_decoder.iou_prediction_head.") for name in changed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seglab.models import decoder
+from seglab.models import attention, decoder
 from seglab.models.sam import AdaptedSam
 from seglab.models.spec import PAD, POSITIVE, SPECS, SamSpec
 from seglab.pretrain.network import CropSam, start, true_distances
@@ -43,15 +43,13 @@ def test_full_size_input_is_encoded_as_by_the_product(image):
 
 
 def test_relative_positions_of_crops_keep_their_distances():
-    from segment_anything.modeling import image_encoder
-
     table = torch.arange(15.0)[:, None]
     with true_distances():
-        small = image_encoder.get_rel_pos(4, 4, table)[..., 0]
-        full = image_encoder.get_rel_pos(8, 8, table)[..., 0]
+        small = attention.relative_positions(table, 4)[..., 0]
+        full = attention.relative_positions(table, 8)[..., 0]
     torch.testing.assert_close(small, full[2:6, 2:6])
     # Without it the table is resized: one step would mean two.
-    resized = image_encoder.get_rel_pos(4, 4, table)[..., 0]
+    resized = attention.relative_positions(table, 4)[..., 0]
     assert (resized[0, 1] - resized[0, 0]).abs() > 1.5
 
 
@@ -60,11 +58,11 @@ def test_a_click_attends_to_its_own_place_from_the_start(monkeypatch):
     model = CropSam(SPECS["tiny"]).eval()
     images = 0.5 * torch.randn(2, 3, 112, 112)
     start(model, images)
-    attention = model.sam.mask_decoder.transformer.layers[0].cross_attn_token_to_image
+    first = model.sam.mask_decoder.transformer.layers[0].cross_attn_token_to_image
     seen: list[torch.Tensor] = []
 
     def look(module, q, k, v):
-        if module is attention:
+        if module is first:
             queries, keys = (module._separate_heads(x, module.num_heads) for x in (q, k))
             seen.append(torch.softmax(queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5, -1))
         return attend(module, q, k, v)

@@ -135,10 +135,10 @@ def test_every_weight_of_encoder_and_decoder_learns(tmp_path):
     run = trainer(tmp_path)
     run._fill(None)
     run._first_weights()
-    before = {name: value.clone() for name, value in run.model.sam.named_parameters()}
+    before = {name: value.clone() for name, value in run.learner.model.sam.named_parameters()}
     for _ in range(6):
         run.advance(0.0)
-    still = {name for name, value in run.model.sam.named_parameters() if (before[name] == value).all()}
+    still = {name for name, value in run.learner.model.sam.named_parameters() if (before[name] == value).all()}
     assert not {name for name in still if "image_encoder" in name or "mask_decoder.transformer" in name}
 
 
@@ -155,15 +155,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, ground, monkeypatch
     assert (second.step, second.spent) == (3, 3.0)
     second.run()
     assert second.step == straight.step == 8
-    assert_same(straight.model.sam.state_dict(), second.model.sam.state_dict())
-    assert_same(straight.head.state_dict(), second.head.state_dict())
-    assert_same(straight.average, second.average)
+    assert_same(straight.learner.model.sam.state_dict(), second.learner.model.sam.state_dict())
+    assert_same(straight.learner.head.state_dict(), second.learner.head.state_dict())
+    assert_same(straight.learner.average, second.learner.average)
     assert log_of(tmp_path / "a")[-1]["validation"] == log_of(tmp_path / "b")[-1]["validation"]
 
 
 def test_the_cooldown_starts_from_a_checkpoint_of_its_own(tmp_path):
     run, rates = trainer(tmp_path), []
-    run.run(told=lambda progress: rates.append(run.optimizer.param_groups[0]["lr"]))
+    run.run(told=lambda progress: rates.append(run.learner.optimizer.param_groups[0]["lr"]))
     state = torch.load(tmp_path / "stable.pt", weights_only=True)
     # The rate of step 6 is the first that falls.
     assert (state["step"], state["spent"]) == (5, 5.0)
@@ -188,18 +188,18 @@ def test_a_run_begins_from_another_ones_weights_with_a_fresh_budget(tmp_path, gr
     other = trainer(tmp_path / "b", minutes=3 / 60, seed=7)
     other.begin_from(tmp_path / "a" / "stable.pt")
     state = torch.load(tmp_path / "a" / "stable.pt", weights_only=True)
-    assert_same(state["model"], other.model.sam.state_dict())
-    assert_same(state["average"], other.average)
+    assert_same(state["model"], other.learner.model.sam.state_dict())
+    assert_same(state["average"], other.learner.average)
     assert (other.step, other.spent) == (5, 0.0)
     # It is warm already, and at the full rate.
     assert other.rate(0.0) == 0.002
     rng = other.rng.bit_generator.state
     assert rng == np.random.default_rng([7, 0]).bit_generator.state
     stop_at(other, 6)
-    moved = [(state["model"][name] != value).any() for name, value in other.model.sam.state_dict().items()]
+    moved = [(state["model"][name] != value).any() for name, value in other.learner.model.sam.state_dict().items()]
     assert any(moved)
     # A step at the end of a warm run, not the first one of a cold: nothing is far from where it was.
-    for name, value in other.model.sam.named_parameters():
+    for name, value in other.learner.model.sam.named_parameters():
         assert (state["model"][name] - value).abs().max() < 0.02, name
 
 
@@ -210,12 +210,12 @@ def test_a_run_begins_from_weights_alone(tmp_path):
     run = trainer(tmp_path)
     run.begin_from(tmp_path / "given.safetensors")
     half = {name: value.half().float() for name, value in given.items()}
-    assert_same(half, run.model.sam.state_dict())
-    assert_same(half, run.average)
+    assert_same(half, run.learner.model.sam.state_dict())
+    assert_same(half, run.learner.average)
     assert (run.step, run.spent) == (0, 0.0)
     # The first step is a small one from there: the weights of a cold start are not laid over them.
     stop_at(run, 1)
-    for name, value in run.model.sam.named_parameters():
+    for name, value in run.learner.model.sam.named_parameters():
         assert (half[name] - value).abs().max() < 0.01, name
 
 
@@ -250,16 +250,16 @@ def test_a_short_run_leaves_checkpoints_log_weights_and_card(tmp_path, ground):
 def test_exported_are_the_averaged_weights_and_training_goes_on_from_its_own(tmp_path):
     run = trainer(tmp_path)
     stop_at(run, 2)
-    before = {name: value.clone() for name, value in run.model.sam.state_dict().items()}
-    corner = run.model.corner = (1, 2)
+    before = {name: value.clone() for name, value in run.learner.model.sam.state_dict().items()}
+    corner = run.learner.model.corner = (1, 2)
     run.milestone()
-    assert_same(before, run.model.sam.state_dict())
-    assert run.model.training and run.model.corner == corner
+    assert_same(before, run.learner.model.sam.state_dict())
+    assert run.learner.model.training and run.learner.model.corner == corner
     exported = AdaptedSam(SMALL)
     load_weights(exported.sam, tmp_path / "small.safetensors", "small")
-    assert any((run.average[name] != value).any() for name, value in before.items())
+    assert any((run.learner.average[name] != value).any() for name, value in before.items())
     for name, value in exported.sam.state_dict().items():
-        torch.testing.assert_close(value, run.average[name].half().float(), rtol=0, atol=0)
+        torch.testing.assert_close(value, run.learner.average[name].half().float(), rtol=0, atol=0)
 
 
 def test_losses_are_logged_as_means_over_steps(tmp_path, monkeypatch):
