@@ -109,8 +109,8 @@ class Bank:
 
     def _copy(self, place: Tensor, values: np.ndarray) -> None:
         """Copy to the device; from pinned memory, so that this process need not wait for the device."""
-        source = torch.from_numpy(values)
-        place.copy_(source.pin_memory() if self.device.type == "cuda" else source, non_blocking=True)
+        source, on_gpu = torch.from_numpy(values), self.device.type == "cuda"
+        place.copy_(source.pin_memory() if on_gpu else source, non_blocking=on_gpu)
 
 
 def _levels(shape: tuple[int, int]) -> list[tuple[int, int]]:

@@ -59,7 +59,8 @@ class Config:
     compiled: bool = False
     """Fuse the network with torch.compile."""
     graphed: bool = False
-    """On a GPU, replay steps as CUDA graphs; all windows must then be of the model's full size."""
+    """On a GPU, replay steps as CUDA graphs. All phases must then have windows of the model's full size, and the same
+    `images` and `objects`."""
     scenes: int = 1024
     """Procedural scenes that are there at a time."""
     scene_size: int = 384

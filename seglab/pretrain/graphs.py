@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from seglab.errors import PretrainError
+
 
 class Replay:
     """Captures pieces of work and replays them.
@@ -35,12 +37,19 @@ class Replay:
             key: what tells it from other work.
             work: is called once, when the key is met for the first time.
 
+        Raises:
+            PretrainError: torch is too old for it.
+
         Returns:
             What `work` returned. Its tensors hold the values of this call until the next one with any key, since all
             captured work shares memory.
         """
         if key not in self._captured:
             graph = torch.cuda.CUDAGraph()
+            if not hasattr(graph, "register_generator_state"):
+                raise PretrainError(
+                    "this torch cannot capture random numbers; install a newer one, or leave out 'graphed'"
+                )
             graph.register_generator_state(self._generator)
             with torch.cuda.graph(graph, pool=self._pool):
                 result = work()

@@ -79,12 +79,12 @@ class Learner:
         Returns:
             Figures to log: see `train_step`.
         """
-        self._rate.fill_(rate)
-        self._pace.fill_(1 - decay)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate if self.graphed else rate
         if self.graphed and self._batch is None:
             self._warm_up(draw, plan)
+        self._rate.fill_(rate)
+        self._pace.fill_(1 - decay)
         self._do(("draw", draw), lambda: self._lay_in(draw_batch(self.bank, draw, self.generator)))
         values = self._do(("learn", plan), lambda: self._differentiate(plan))
         values = {key: value.clone() for key, value in values.items()}
@@ -124,6 +124,12 @@ class Learner:
             self.model.corner, self.model.run_block = place, block
             self.model.train()
 
+    def agree(self) -> None:
+        """Take the first process's weights, and begin the average with its average."""
+        for weights in (self.model.sam.state_dict(), self.head.state_dict(), self.average):
+            for value in weights.values():
+                distributed.broadcast(value, 0)
+
     def state(self) -> dict[str, object]:
         """All that the next step depends on."""
         return {
@@ -140,18 +146,23 @@ class Learner:
         self.average = {k: v.to(self.bank.device) for k, v in state["average"].items()}
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
-            group["capturable"] = self.graphed
+            # What another device's optimiser was like came with its state.
+            group["capturable"], group["fused"] = self.graphed, self.bank.device.type == "cuda"
 
     # -- parts of a step
 
     def _warm_up(self, draw: Draw, plan: StepPlan) -> None:
-        """A step whose parts all run as usual once, so that they can be captured."""
+        """Run all parts of a step as usual once, so that they can be captured; no weight moves, nor their average."""
+        self._rate.zero_()
+        self._pace.zero_()
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             self._lay_in(draw_batch(self.bank, draw, self.generator))
             for first, rounds in ((1, 2), (0, 1)):
                 self._differentiate(replace(plan, first=first, rounds=rounds))
+            if self.processes > 1:
+                self._share_gradients()
             self._update()
         torch.cuda.current_stream().wait_stream(beside)
 

@@ -55,7 +55,7 @@ class Network:
         """
         Args:
             model, head: on their device.
-            compiled: fuse encoder, decoder and losses with torch.compile; pays on a GPU, after a minute.
+            compiled: fuse encoder, decoder and losses with torch.compile; pays on a GPU, after two minutes.
         """
         self.model, self.head = model, head
         self.compiled = compiled

@@ -71,9 +71,12 @@ class Trainer:
             device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
         self.config, self.out = config, out
         self.device = choose_device(device)
+        if self.device.type == "cuda":
+            # Streams and graphs belong to the current device, whatever device their tensors are on.
+            torch.cuda.set_device(self.device)
         if config.model not in SPECS:
             raise PretrainError(f"no model {config.model!r}; one of {sorted(SPECS)}")
-        # Every process builds the same network, and draws other data.
+        # Every process draws other data, and begins with the first one's weights.
         torch.manual_seed(config.seed)
         self.rng = np.random.default_rng([config.seed, self.rank])
         self.generator = torch.Generator(self.device).manual_seed(config.seed + 1000 * self.rank)
@@ -100,12 +103,14 @@ class Trainer:
             self._fill(feed)
             if self.fresh:
                 self._first_weights()
+            if self.world > 1:
+                self.learner.agree()
             self._loop(budget, feed, told)
         self.milestone(last=True)
 
     def _loop(self, budget: float, feed: SceneFeed | None, told: Callable[[Progress], None] | None) -> None:
         if self.config.compiled or self.config.graphed:
-            # The first step compiles and captures, which is not training's time.
+            # The first step compiles, and captures its own plan, which is not training's time.
             self.advance(self.spent / budget)
         started, before = time.monotonic(), self.spent
         exported, stable = self.spent, self.spent > (1 - self.config.cooldown) * budget
@@ -171,11 +176,12 @@ class Trainer:
         if self.rank:
             return
         self.save(self.out / "checkpoint.pt")
-        size = SPECS[self.config.model].image_size
+        size, card = SPECS[self.config.model].image_size, {"model": self.config.model, "step": self.step}
         with self.learner.averaged() as network:
             if last:
                 windows = fixed_windows(self.bank, size, CALIBRATION_PARTS)
-                self.write({"calibration": calibrate(network, self.bank, windows)})
+                card["calibration"] = rounded(calibrate(network, self.bank, windows))
+                self.write({"calibration": card["calibration"]})
             figures = evaluate(network, self.watched, fixed_windows(self.watched, size, VALIDATION_PARTS))
             exported = {k: v.detach().clone() for k, v in self.learner.model.sam.state_dict().items()}
         self.write({"validation": figures.by_source, "overall": figures.overall})
@@ -183,8 +189,7 @@ class Trainer:
             exported,
             self.out / f"{self.config.model}.safetensors",
             {
-                "model": self.config.model,
-                "step": self.step,
+                **card,
                 "seconds": round(self.spent),
                 # on the windows that training watches; the figures to quote are those of the card (see report.py)
                 "watched": rounded({"overall": figures.overall, "by_source": figures.by_source}),

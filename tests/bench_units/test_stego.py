@@ -43,7 +43,7 @@ def test_what_differs_plainly_is_told_apart(halves: Path, tmp_path: Path, capsys
     (row,) = result["rows"]
     assert row["linear_accuracy"][0] > 0.8 and row["baseline_accuracy"][0] > 0.9 and row["accuracy"][0] > 0.8
     assert result["overall"] == {name: row[name][0] for name in (*FIGURES, *PIXELS)}
-    assert row["sharp_accuracy"][0] > row["pixel_accuracy"][0] > 0.8
+    assert row["sharp_accuracy"][0] >= row["pixel_accuracy"][0] > 0.8
     kept = (tmp_path / "runs.jsonl").read_text()
     assert main(["bench", "stego", str(halves), *out]) == 0  # nothing is done again
     assert (tmp_path / "runs.jsonl").read_text() == kept

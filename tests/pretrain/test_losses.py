@@ -9,7 +9,7 @@ import torch
 
 from seglab.models.spec import NEGATIVE, PAD, POSITIVE
 from seglab.pretrain.ground import MAX_PARTS
-from seglab.pretrain.losses import candidates_loss, click_loss, dense_loss, mask_iou, mask_loss
+from seglab.pretrain.losses import candidates_loss, click_loss, dense_loss, judgement_loss, mask_iou, mask_loss
 from seglab.pretrain.scenes import CLASSES, UNKNOWN
 
 
@@ -78,3 +78,12 @@ def test_the_best_candidate_learns_most_and_all_judge_themselves():
     candidates_loss(weak, torch.tensor([[1.0, 0, 0]]), target)[0].sum().backward()
     share = weak.grad.abs().sum((0, 2, 3))
     assert share[0] > 2 * share[1] > 0 and share[1] == pytest.approx(share[2])
+
+
+def test_a_judge_is_told_both_how_far_off_it_is_and_that_the_order_is_wrong():
+    iou = torch.tensor([[0.2, 0.5, 0.8]])
+    right, flat = judgement_loss(iou, iou), judgement_loss(torch.full((1, 3), 0.5), iou)
+    shifted, turned = judgement_loss(iou + 0.1, iou), judgement_loss(iou.flip(1), iou)
+    # A shift keeps the order, so it costs its square alone; to turn the order costs more than to hide it.
+    torch.testing.assert_close(shifted - right, torch.tensor([4 * 0.1**2]))
+    assert right < flat < turned

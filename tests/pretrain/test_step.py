@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from seglab.models.spec import SamSpec
+from seglab.pretrain import step
 from seglab.pretrain.bank import Bank
+from seglab.pretrain.losses import mask_loss
 from seglab.pretrain.network import CropSam, DenseHead
 from seglab.pretrain.step import Dialogue, Network, StepPlan, exemplar_loss, plan_rounds, prompted_loss
 from seglab.pretrain.targets import Exemplars, choose_objects
@@ -92,3 +94,22 @@ def test_a_class_prompt_is_the_mean_over_its_example_and_asks_in_its_own_view():
     torch.testing.assert_close(sparse, expected)
     assert index.tolist() == [0, 0, 1, 1]
     assert loss == pytest.approx(4 / 3) and iou == pytest.approx(0.4 / 3)
+
+
+def test_the_mask_that_is_shown_learns_more_than_the_others(monkeypatch):
+    bank = Bank([rectangles((64, 64), (4, 4, 28, 30), (36, 8, 60, 40))])
+    windows = plain_windows(bank, torch.tensor([0]), torch.tensor([1]), 64)
+    view = look(bank, windows, 64)
+    found = {}
+    for weight in (0.0, 0.5):
+        monkeypatch.setattr(step, "SHOWN", weight)
+        torch.manual_seed(0)
+        generator = torch.Generator().manual_seed(0)
+        objects = choose_objects(bank, windows, view, 2, generator)
+        network = Network(CropSam(SMALL).eval(), DenseHead(32))
+        embedding = network.encode(view.rgb, False)
+        dialogue = Dialogue(network, embedding, objects.masks, 0.0, generator, exact=True)
+        loss, _ = dialogue.learn()
+        found[weight] = loss
+    shown = mask_loss(dialogue._shown, dialogue.target)[:, 0]
+    torch.testing.assert_close(found[0.5] - found[0.0], 0.5 * shown)
