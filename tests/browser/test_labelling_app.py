@@ -17,7 +17,7 @@ labeler = seglab.label(example("landsat"), classes=["water", "field"], project="
 session = labeler.session
 labeler
 """
-PONDS = ((744.5, 271.5), (600.5, 420.5), (300.5, 300.5))
+PONDS = ((744.5, 271.5), (600.5, 420.5), (1150.5, 400.5))
 """(col, row) of places to accept an object at."""
 
 DRAWN = """() => {

@@ -45,7 +45,9 @@ session = labeler.session
 labeler
 """
 MAPPED = """
-session.click(744.5, 271.5, crs="pixel")
+import shapely
+
+session.paint(shapely.box(700, 60, 1250, 480), crs="pixel")  # large enough to be seen, whatever the model maps
 session.accept("water")
 session.predict().result()
 """
@@ -158,7 +160,7 @@ def test_looks_of_the_imagery(page: Page, app: Lab) -> None:
 def test_layers_are_shown_hidden_and_faded(page: Page, app: Lab) -> None:
     before = at_rest(page)
     app.run(MAPPED, NOTEBOOK)
-    mapped = until(page, lambda seen: difference(seen, before) > 2, "the class map")
+    mapped = until(page, lambda seen: difference(seen, before) > 5, "the class map")
     wait_for_tiles(page, least=8)
     wait_for(lambda: page.evaluate(PANE, "prediction") == ["block", 0.6], "a faint class map", page)
     eye(page, "prediction").click()
