@@ -83,6 +83,7 @@ def _attention(layer: nn.Module, x: Tensor, index: int, adapter: Adapter | None)
 def _position_terms(layer: nn.Module, q: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Each query's score for every row, (B, heads, N, h), and for every column, (B, heads, N, w)."""
     grid = q.unflatten(2, (height, width))
+    # Looked up at each call: pretraining on crops puts its own in that place (seglab.pretrain.network).
     rows, cols = relative_positions(layer.rel_pos_h, height), relative_positions(layer.rel_pos_w, width)
     down = torch.einsum("bnhwc,hkc->bnhwk", grid, rows)
     across = torch.einsum("bnhwc,wkc->bnhwk", grid, cols)

@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 
 from seglab.errors import PretrainError
 from seglab.models.attention import run_block
-from seglab.models.spec import SPECS, SamSpec
+from seglab.models.spec import SPECS
 from seglab.pretrain.bank import Bank
 from seglab.pretrain.batches import Batch, Draw, draw_batch
 from seglab.pretrain.config import Config
@@ -41,7 +41,8 @@ class Learner:
         """
         spec = SPECS[config.model]
         self.bank, self.generator, self.processes = bank, generator, processes
-        if config.graphed and {(p.size, p.images, p.objects) for p in config.phases} != {_first_shape(config, spec)}:
+        shapes = {(phase.size, phase.images, phase.objects) for phase in config.phases}
+        if config.graphed and (len(shapes) > 1 or config.phases[0].size != spec.image_size):
             raise PretrainError(
                 "with 'graphed', all phases need windows of the model's full size, and the same 'images' and 'objects'"
             )
@@ -88,8 +89,7 @@ class Learner:
         self._do(("draw", draw), lambda: self._lay_in(draw_batch(self.bank, draw, self.generator)))
         values = self._do(("learn", plan), lambda: self._differentiate(plan))
         values = {key: value.clone() for key, value in values.items()}
-        if self.processes > 1:
-            self._share_gradients()
+        self._share_gradients()
         self._do("update", self._update)
         return values
 
@@ -161,8 +161,7 @@ class Learner:
             self._lay_in(draw_batch(self.bank, draw, self.generator))
             for first, rounds in ((1, 2), (0, 1)):
                 self._differentiate(replace(plan, first=first, rounds=rounds))
-            if self.processes > 1:
-                self._share_gradients()
+            self._share_gradients()
             self._update()
         torch.cuda.current_stream().wait_stream(beside)
 
@@ -183,6 +182,8 @@ class Learner:
         return values
 
     def _share_gradients(self) -> None:
+        if self.processes == 1:
+            return
         for parameter in self.parameters:
             distributed.all_reduce(parameter.grad)
             parameter.grad /= self.processes
@@ -210,8 +211,3 @@ class Learner:
             {"params": [p for _, p in named if id(p) not in ids]},
             {"params": plain, "weight_decay": 0.0},
         ]
-
-
-def _first_shape(config: Config, spec: SamSpec) -> tuple[int, int, int]:
-    """Side of the windows, their number, and objects in each, which all phases need for work to be captured."""
-    return spec.image_size, config.phases[0].images, config.phases[0].objects

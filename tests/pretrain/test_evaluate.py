@@ -9,7 +9,6 @@ import torch
 from seglab.core.annotator import next_click
 from seglab.evaluation.cases import Case
 from seglab.evaluation.clicks import LOGIT_LIMIT, measure, model_method
-from seglab.models.spec import SamSpec
 from seglab.pretrain.bank import Bank
 from seglab.pretrain.calibrate import calibrate
 from seglab.pretrain.evaluate import Figures, Tally, answers, evaluate, fixed_windows
@@ -19,8 +18,7 @@ from seglab.pretrain.prompts import depth
 from seglab.pretrain.step import Dialogue, Network
 from seglab.pretrain.windows import SMALLEST, look, plain_windows
 from tests.pretrain.made_ground import BUILDING, GRASS, random_rectangles, rectangles
-
-SMALL = SamSpec("small", 64, 8, 24, 1, 2, (), 4, 32, 32, absolute_position=False, box_as_mask=True, click_content=True)
+from tests.pretrain.small_learner import SMALL
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seglab.models.spec import SPECS, SamSpec
-from seglab.pretrain.bank import Bank
-from seglab.pretrain.batches import Draw, draw_batch
-from seglab.pretrain.config import parse_config
+from seglab.models.spec import SPECS
+from seglab.pretrain.batches import draw_batch
 from seglab.pretrain.graphs import Replay, at_once
-from seglab.pretrain.learner import Learner
-from seglab.pretrain.step import StepPlan, train_step
-from tests.pretrain.made_ground import random_rectangles
+from seglab.pretrain.step import train_step
+from tests.pretrain.small_learner import SMALL, small_draw, small_learner, small_plan
 
-SMALL = SamSpec("small", 64, 8, 24, 1, 2, (), 4, 32, 32, absolute_position=False, box_as_mask=True, click_content=True)
-PHASE = {"size": 64, "images": 2, "objects": 3}
 WAITS = ("_local_scalar_dense", "nonzero", "bincount", "lift_fresh", "repeat_interleave.Tensor", "unique")
 """What makes Python wait for a GPU, or copies a number to it; neither can be captured."""
 
@@ -38,23 +33,13 @@ class Watch(TorchDispatchMode):
         return operation(*args, **(kwargs or {}))
 
 
-@pytest.fixture
-def learner(monkeypatch: pytest.MonkeyPatch) -> Learner:
-    monkeypatch.setitem(SPECS, "small", SMALL)
-    bank = Bank([random_rectangles(np.random.default_rng(0), (80, 96), 20, "a", "0")], slots=2, slot_size=64)
-    config = parse_config({"model": "small", "phases": [PHASE], "half": False})
-    torch.manual_seed(0)
-    return Learner(config, bank, torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize("loose", [True, False])
 @pytest.mark.parametrize("first", [0, 2])
 def test_a_step_asks_the_device_for_nothing(learner, loose, first):
-    config = parse_config({"model": "small", "phases": [PHASE]})
     with Watch() as watch:
-        batch = draw_batch(learner.bank, Draw(config.phases[0], loose, 0.1, 2), learner.generator)
-        plan = StepPlan(first, 2, boxes=0.5, dense_weight=0.3)
-        loss, _ = train_step(learner.network, batch.view, batch.objects, batch.exemplars, plan, learner.generator)
+        batch = draw_batch(learner.bank, small_draw(loose), learner.generator)
+        parts = (batch.view, batch.objects, batch.exemplars)
+        loss, _ = train_step(learner.network, *parts, small_plan(first), learner.generator)
         loss.backward()
     assert watch.found == []
 
@@ -91,14 +76,10 @@ def test_replayed_work_draws_new_numbers_and_reads_what_is_there_now():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_captured_steps_learn_what_steps_as_usual_learn(monkeypatch):
     monkeypatch.setitem(SPECS, "small", SMALL)
-    ground = [random_rectangles(np.random.default_rng(0), (80, 96), 20, "a", "0")]
     losses = []
     for graphed in (False, True):
-        config = parse_config({"model": "small", "phases": [PHASE], "half": False, "graphed": graphed})
-        torch.manual_seed(0)
-        learner = Learner(config, Bank(ground, device="cuda"), torch.Generator("cuda").manual_seed(0))
-        draw, plan = Draw(config.phases[0], True, 0.1, 2), StepPlan(1, 2, boxes=0.5, dense_weight=0.3)
-        values = [float(learner.step(draw, plan, 1e-3, 0.9)["loss"]) for _ in range(60)]
+        learner = small_learner(device="cuda", graphed=graphed)
+        values = [float(learner.step(small_draw(), small_plan(), 1e-3, 0.9)["loss"]) for _ in range(60)]
         losses.append((np.mean(values[:5]), np.mean(values[-20:])))
     for first, last in losses:
         assert last < 0.9 * first

@@ -5,56 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import distributed, multiprocessing
 
 from seglab.errors import PretrainError
-from seglab.models.spec import SPECS, SamSpec
-from seglab.pretrain.bank import Bank
-from seglab.pretrain.batches import Draw, draw_batch
-from seglab.pretrain.config import Config, parse_config
+from seglab.models.spec import SPECS
+from seglab.pretrain.batches import draw_batch
 from seglab.pretrain.learner import Learner
-from seglab.pretrain.step import StepPlan
-from tests.pretrain.made_ground import random_rectangles
-
-SMALL = SamSpec("small", 64, 8, 24, 1, 2, (), 4, 32, 32, absolute_position=False, box_as_mask=True, click_content=True)
-PHASE = {"size": 64, "images": 2, "objects": 3}
-PLAN = StepPlan(1, 2, boxes=0.5, dense_weight=0.3)
-
-
-def config(**changes: object) -> Config:
-    return parse_config({"model": "small", "phases": [PHASE], "half": False, **changes})
-
-
-def made(processes: int = 1, seed: int = 0) -> Learner:
-    SPECS["small"] = SMALL
-    bank = Bank([random_rectangles(np.random.default_rng(0), (80, 96), 20, "a", "0")], slots=2, slot_size=64)
-    torch.manual_seed(seed)
-    return Learner(config(), bank, torch.Generator().manual_seed(seed), processes)
-
-
-@pytest.fixture
-def learner(monkeypatch: pytest.MonkeyPatch) -> Learner:
-    monkeypatch.setitem(SPECS, "small", SMALL)
-    return made()
-
-
-def draw(learner: Learner) -> Draw:
-    return Draw(config().phases[0], True, 0.1, 2)
+from tests.pretrain.small_learner import PHASE, SMALL, small_config, small_draw, small_learner, small_plan
 
 
 @pytest.mark.parametrize("second", [{"size": 32}, {"images": 4}, {"objects": 2}])
 def test_graphs_need_one_size_of_batch(learner, second):
-    changing = config(graphed=True, phases=[{**PHASE, "until": 0.5}, {**PHASE, **second}])
+    changing = small_config(graphed=True, phases=[{**PHASE, "until": 0.5}, {**PHASE, **second}])
     with pytest.raises(PretrainError, match="'graphed', all phases need"):
         Learner(changing, learner.bank, learner.generator)
 
 
 def test_captured_work_finds_every_batch_in_the_same_memory(learner):
     learner.graphed = True
-    first, second = (draw_batch(learner.bank, draw(learner), learner.generator) for _ in range(2))
+    first, second = (draw_batch(learner.bank, small_draw(), learner.generator) for _ in range(2))
     learner._lay_in(first)
     place = learner._batch.view.rgb.data_ptr()
     learner._lay_in(second)
@@ -66,9 +37,9 @@ def test_captured_work_finds_every_batch_in_the_same_memory(learner):
 
 def test_a_rate_of_zero_moves_nothing_and_the_average_follows_at_its_pace(learner):
     before = {name: value.clone() for name, value in learner.model.sam.state_dict().items()}
-    learner.step(draw(learner), PLAN, rate=0.0, decay=0.0)
+    learner.step(small_draw(), small_plan(), rate=0.0, decay=0.0)
     assert all(torch.equal(before[name], value) for name, value in learner.model.sam.state_dict().items())
-    learner.step(draw(learner), PLAN, rate=1e-3, decay=0.75)
+    learner.step(small_draw(), small_plan(), rate=1e-3, decay=0.75)
     name = "mask_decoder.iou_token.weight"
     now = learner.model.sam.state_dict()[name]
     torch.testing.assert_close(learner.average[name], 0.75 * before[name] + 0.25 * now)
@@ -77,14 +48,14 @@ def test_a_rate_of_zero_moves_nothing_and_the_average_follows_at_its_pace(learne
 
 def test_a_checkpoint_of_another_device_goes_on_here(learner):
     """The optimiser's ways on that device come with its state, and do not work on this one."""
-    learner.step(draw(learner), PLAN, 1e-3, 0.9)
+    learner.step(small_draw(), small_plan(), 1e-3, 0.9)
     state = learner.state()
     for group in state["optimizer"]["param_groups"]:
         group["fused"] = group["capturable"] = True
-    other = made(seed=1)
+    other = small_learner(seed=1)
     other.take(state)
     assert not any(group["fused"] or group["capturable"] for group in other.optimizer.param_groups)
-    other.step(draw(other), PLAN, 1e-3, 0.9)
+    other.step(small_draw(), small_plan(), 1e-3, 0.9)
 
 
 def test_two_processes_learn_one_network(tmp_path):
@@ -100,10 +71,11 @@ def _one_of_two(rank: int, meeting: str, folder: str) -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
     )
-    learner = made(processes=2, seed=rank)
+    SPECS["small"] = SMALL
+    learner = small_learner(seed=rank, processes=2)
     learner.agree()
     for _ in range(2):
-        learner.step(draw(learner), PLAN, 1e-3, 0.9)
+        learner.step(small_draw(), small_plan(), 1e-3, 0.9)
     torch.save(
         {**learner.model.sam.state_dict(), "average": learner.average["mask_decoder.iou_token.weight"]},
         Path(folder) / f"{rank}.pt",
